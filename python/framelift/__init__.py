@@ -1,0 +1,40 @@
+"""framelift compiles ordinary PyTorch programs.
+
+``@framelift.compile`` on a function or a module captures the tensor work of the Python that runs, guards what
+it assumed, compiles the graph, and runs it with next to no Python in the way. It takes what ``torch.compile``
+takes. ``print(framelift.explain(f)(x))`` shows what it made of a call, ``framelift.config`` holds the
+settings.
+
+The way of a call through the rooms capture, guards, graph, codegen and execute is in ``pipeline``.
+"""
+
+import sys as _sys
+import sysconfig as _sysconfig
+
+if not (3, 11) <= _sys.version_info < (3, 14) or _sysconfig.get_config_var("Py_GIL_DISABLED"):
+    raise ImportError(
+        "framelift needs CPython 3.11, 3.12 or 3.13 with the GIL; "
+        f"this is {_sys.implementation.name} {_sys.version.split()[0]}"
+    )
+
+from framelift import exc
+from framelift._native import __version__
+from framelift.api import compile, explain, list_backends, reset  # noqa: A004
+from framelift.config import config
+from framelift.controls import disable, graph_break, is_compiling, is_dynamo_compiling
+from framelift.observe.counters import counters
+
+__all__ = [
+    "__version__",
+    "compile",
+    "config",
+    "counters",
+    "disable",
+    "exc",
+    "explain",
+    "graph_break",
+    "is_compiling",
+    "is_dynamo_compiling",
+    "list_backends",
+    "reset",
+]

@@ -1,0 +1,64 @@
+"""Hashing: the real key under which a value stands in a dict or set.
+
+Constants are their own keys. An object that hashes by identity is represented by the real object if it is
+outside, by its value if it was made during capture. A class with its own ``__hash__`` would run user code
+when the key is stored for real: a break.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from framelift.capture import outside
+from framelift.capture.values import Constant, FunctionObject, MethodObject, Symbol, Tensor, TupleObject, Value
+from framelift.capture.exceptions import raised
+from framelift.capture.values.objects import Object, type_of
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+
+def key_of(vm, value: Value) -> object:
+    """The hashable host object that stands for ``value`` as a key."""
+    value = vm.look(value)
+    match value:
+        case Constant():
+            if not is_hashable(value.value):
+                raise raised(TypeError, f"unhashable type: '{type(value.value).__name__}'")
+            return value.value
+        case Symbol():
+            return vm.specialize(value)
+        case TupleObject() if type_of(value).__hash__ is tuple.__hash__:
+            return tuple(key_of(vm, item) for item in value.items)
+        case Tensor():
+            vm.identity_used(value)
+            return value if value.real is None else value.real
+        case Object():
+            cls = value.cls
+            if cls.__hash__ is None:
+                raise raised(TypeError, f"unhashable type: '{cls.__name__}'")
+            if cls.__hash__ is object.__hash__ or isinstance(value, FunctionObject):
+                vm.identity_used(value)
+                return value if value.real is None else value.real
+            if isinstance(value, MethodObject):
+                raise Break(reasons.USER_HASH, "a bound method as a key")
+    raise Break(reasons.USER_HASH, f"a {type_of(value).__qualname__} as a key")
+
+
+def is_hashable(value: object) -> bool:
+    """Whether a constant can be hashed."""
+    return type(value).__hash__ is not None
+
+
+def is_identity_key(key: object) -> bool:
+    """Whether a host key compares by identity alone."""
+    return type(key).__hash__ in (object.__hash__, torch.Tensor.__hash__)
+
+
+def value_of_key(vm, key: object) -> Value:
+    """The value that stands for a host key (the inverse of ``key_of``)."""
+    if isinstance(key, Value):
+        return key
+    if type(key) is tuple:
+        return TupleObject([value_of_key(vm, item) for item in key])
+    known = vm.seen.get(id(key))
+    return known if known is not None else outside.key_value(vm, key)

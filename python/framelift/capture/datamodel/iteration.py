@@ -1,0 +1,138 @@
+"""Iteration: ``iter``, ``next``, unpacking.
+
+https://docs.python.org/3/library/stdtypes.html#iterator-types
+"""
+
+from __future__ import annotations
+
+from framelift.capture.datamodel import attributes, calls, mapping, tensors
+from framelift.capture.exceptions import Raised, raised
+from framelift.capture.values import (
+    Constant,
+    DictObject,
+    GeneratorObject,
+    IteratorObject,
+    ListObject,
+    SetObject,
+    Symbol,
+    Tensor,
+    TupleObject,
+    Value,
+)
+from framelift.capture.values.objects import type_of
+from framelift.guards.kinds import ABSENT
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+LONGEST_RANGE = 1 << 17
+"""Constant sequences longer than this are not iterated over during capture."""
+
+LIST_ITERATOR, TUPLE_ITERATOR = type(iter([])), type(iter(()))
+DICT_KEY_ITERATOR, SET_ITERATOR = type(iter({})), type(iter(set()))
+
+
+def iterator_of(vm, value: Value) -> Value:
+    """``iter(value)``."""
+    value = vm.look(value)
+    match value:
+        case IteratorObject() | GeneratorObject():
+            return value
+        case Constant():
+            return iterator_of_constant(vm, value)
+        case Tensor():
+            return IteratorObject(tensors.unbind(vm, value), LIST_ITERATOR)
+        case Symbol():
+            raise raised(TypeError, f"'{value.cls.__name__}' object is not iterable")
+    cls = type_of(value)
+    raw = attributes.lookup(vm, cls, "__iter__")
+    if raw is ABSENT or raw is None:
+        if attributes.has_method(vm, value, "__getitem__"):
+            return calls.call(vm, vm.polyfill("sequence_iterator"), [value], {})
+        raise raised(TypeError, f"'{cls.__name__}' object is not iterable")
+    return vm.look(calls.call(vm, attributes.bind(vm, raw, value, cls, "__iter__"), [], {}))
+
+
+def iterator_of_constant(vm, value: Constant) -> Value:
+    """Iterators over strings, bytes, ranges, frozen sets, enumerations."""
+    real = value.value
+    if isinstance(real, (str, bytes, range, frozenset)):
+        if len(real) > LONGEST_RANGE:
+            raise Break(reasons.LOOP_TOO_LONG, f"{len(real)} items")
+        return IteratorObject([Constant(item) for item in real], type(iter(real)))
+    method = attributes.special_method(vm, value, "__iter__")
+    if method is None:
+        raise raised(TypeError, f"'{type(real).__name__}' object is not iterable")
+    return vm.look(calls.call(vm, method, [], {}))
+
+
+def storage_iterator(vm, value: Value) -> IteratorObject:
+    """The C iterator over a builtin container's storage."""
+    match value:
+        case ListObject():
+            return IteratorObject(value.items, LIST_ITERATOR, value)
+        case TupleObject():
+            return IteratorObject(value.items, TUPLE_ITERATOR, value)
+        case DictObject():
+            return IteratorObject([key for key, _ in mapping.items(vm, value)], DICT_KEY_ITERATOR, value)
+        case SetObject():
+            return IteratorObject(list(value.items.values()), SET_ITERATOR, value)
+    raise Break(reasons.UNSUPPORTED_CALL, f"iter of a {type_of(value).__qualname__}")
+
+
+def next_of(vm, iterator: Value) -> Value | None:
+    """``next(iterator)``, or None when it is exhausted."""
+    iterator = vm.look(iterator)
+    if isinstance(iterator, IteratorObject):
+        check_unchanged(vm, iterator)
+        if iterator.index >= len(iterator.items):
+            iterator.index = len(iterator.items) if iterator.sequence is None else 1 << 62
+            return None
+        iterator.index += 1
+        return iterator.items[iterator.index - 1]
+    if isinstance(iterator, GeneratorObject):
+        result = vm.resume(iterator, Constant(None))
+        return result[0] if result is not None else None
+    method = attributes.special_method(vm, iterator, "__next__")
+    if method is None:
+        raise raised(TypeError, f"'{type_of(iterator).__name__}' object is not an iterator")
+    try:
+        return calls.call(vm, method, [], {})
+    except Raised as error:
+        if issubclass(error.value.cls, StopIteration):
+            return None
+        raise
+
+
+def check_unchanged(vm, iterator: IteratorObject) -> None:
+    """A dict or set that changed size under its iterator raises in CPython: left to it."""
+    sequence = iterator.sequence
+    if isinstance(sequence, DictObject):
+        changed = len(mapping.items(vm, sequence)) != len(iterator.items)
+    elif isinstance(sequence, SetObject):
+        changed = len(sequence.items) != len(iterator.items)
+    else:
+        return
+    if changed:
+        raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {sequence.cls.__name__}")
+
+
+def unpack(vm, value: Value) -> list[Value]:
+    """All items of an iterable, as ``list(value)`` gives them."""
+    value = vm.look(value)
+    if isinstance(value, (ListObject, TupleObject)) and is_plain_iteration(vm, value):
+        return list(value.items)
+    if isinstance(value, Tensor):
+        return tensors.unbind(vm, value)
+    iterator = iterator_of(vm, value)
+    items = []
+    while (item := next_of(vm, iterator)) is not None:
+        items.append(item)
+        if len(items) > LONGEST_RANGE:
+            raise Break(reasons.LOOP_TOO_LONG, f"more than {LONGEST_RANGE} items")
+    return items
+
+
+def is_plain_iteration(vm, value: ListObject | TupleObject) -> bool:
+    """Whether a list or tuple (or subclass) iterates over its storage."""
+    raw = attributes.lookup(vm, value.cls, "__iter__")
+    return raw in (list.__iter__, tuple.__iter__)

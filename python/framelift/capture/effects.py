@@ -1,0 +1,98 @@
+"""The side-effect log: writes to outside objects, in program order, replayed at the exit.
+
+While capture runs, a write changes only the value that stands for the object (so that reading it back is
+ordinary), and leaves a record here if the object is outside. At the exit the records become commit
+operations (``exits.py``). Objects made during capture need no record: they are built with their last state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from framelift.capture.values import CellObject, DictObject, ListObject, SetObject, Value
+from framelift.capture.values.objects import Object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DictStore:
+    """``mapping[key] = value``."""
+
+    mapping: DictObject
+    key: Value
+    value: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DictDelete:
+    """``del mapping[key]``."""
+
+    mapping: DictObject
+    key: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentsChanged:
+    """A list, deque, set, whole dict or cell holds other contents: the last ones are stored."""
+
+    target: Object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlotStore:
+    """A C-level member (``descriptor``) of an object was set, or deleted where ``value`` is None."""
+
+    target: Value
+    descriptor: object
+    value: Value | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TypeStore:
+    """An attribute of a class was set, or deleted where ``value`` is None."""
+
+    target: type
+    name: str
+    value: Value | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeferredCall:
+    """A call whose only effect is seen from outside, made at the exit (its result was None)."""
+
+    function: object
+    arguments: tuple[Value, ...]
+    keywords: tuple[str, ...]
+
+
+Effect = DictStore | DictDelete | ContentsChanged | SlotStore | TypeStore | DeferredCall
+
+
+class EffectLog:
+    """The records of one capture, oldest first."""
+
+    def __init__(self) -> None:
+        self.records: list[Effect] = []
+        self._changed: set[int] = set()
+
+    def add(self, record: Effect) -> None:
+        """Append a record."""
+        self.records.append(record)
+
+    def contents_changed(self, target: ListObject | SetObject | DictObject | CellObject) -> None:
+        """Note once that an outside object's contents changed."""
+        if target.real is not None and id(target) not in self._changed:
+            self._changed.add(id(target))
+            self.records.append(ContentsChanged(target))
+
+    def targets(self) -> list[Value]:
+        """Outside objects that were written to, each once."""
+        found: dict[int, Value] = {}
+        for record in self.records:
+            match record:
+                case DictStore() | DictDelete():
+                    found[id(record.mapping)] = record.mapping
+                case ContentsChanged() | SlotStore():
+                    found[id(record.target)] = record.target
+                case _:
+                    pass
+        return list(found.values())

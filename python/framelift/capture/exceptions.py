@@ -1,0 +1,52 @@
+"""Exceptions of the program that is interpreted.
+
+``Raised`` travels through the interpreter as a host exception and carries the program's own exception
+object, a value. It never leaves a capture: one that escapes the outermost frame is a break.
+"""
+
+from __future__ import annotations
+
+from framelift.capture.values import Constant, Instance, TupleObject, Value
+
+ARGUMENTS = BaseException.__dict__["args"]
+CAUSE = BaseException.__dict__["__cause__"]
+CONTEXT = BaseException.__dict__["__context__"]
+SUPPRESS_CONTEXT = BaseException.__dict__["__suppress_context__"]
+TRACEBACK = BaseException.__dict__["__traceback__"]
+STOP_VALUE = StopIteration.__dict__["value"]
+
+
+class Raised(Exception):
+    """A program's exception on its way to a handler; ``stack`` is where it was raised."""
+
+    def __init__(self, value: Instance) -> None:
+        super().__init__(value)
+        self.value = value
+        self.stack: list[tuple] = []
+
+
+def new_exception(cls: type[BaseException], arguments: list[Value]) -> Instance:
+    """An exception object as ``BaseException.__new__`` makes it."""
+    value = Instance(cls)
+    value.slots = {
+        ARGUMENTS: TupleObject(list(arguments)),
+        CAUSE: Constant(None),
+        CONTEXT: Constant(None),
+        SUPPRESS_CONTEXT: Constant(False),
+        TRACEBACK: Constant(None),
+    }
+    if issubclass(cls, StopIteration):
+        value.slots[STOP_VALUE] = arguments[0] if arguments else Constant(None)
+    return value
+
+
+def raised(cls: type[BaseException], *arguments: object) -> Raised:
+    """``raise cls(*arguments)`` with constants (or values) as arguments, to be raised by the caller."""
+    values = [item if isinstance(item, Value) else Constant(item) for item in arguments]
+    return Raised(new_exception(cls, values))
+
+
+def arguments_of(value: Instance) -> list[Value]:
+    """The ``args`` of an exception made during capture."""
+    arguments = (value.slots or {}).get(ARGUMENTS)
+    return arguments.items if isinstance(arguments, TupleObject) else []

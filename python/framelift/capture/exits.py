@@ -1,0 +1,408 @@
+"""Exits: how the result and the effects of a capture become real again, as a program for the plan.
+
+A program is a list of operations over operands (the ``native`` extension runs it): objects fetched while the
+guards were checked, graph outputs, constants, results of earlier operations. It has two phases: everything
+that has to be built is built first; then the effects are committed with stores that run no user code.
+
+Objects made during capture are built once however often they are referred to, so sharing survives. Where
+they refer to themselves, containers are made empty first and filled afterwards.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import types
+from typing import Any
+
+import torch
+
+from framelift.capture.datamodel import mapping
+from framelift.capture.effects import (
+    ContentsChanged,
+    DeferredCall,
+    DictDelete,
+    DictStore,
+    Effect,
+    SlotStore,
+    TypeStore,
+)
+from framelift.capture.values import (
+    EMPTY,
+    CellObject,
+    Constant,
+    DictObject,
+    FunctionObject,
+    Instance,
+    IteratorObject,
+    Lazy,
+    ListObject,
+    MethodObject,
+    SetObject,
+    SliceObject,
+    Symbol,
+    Tensor,
+    TupleObject,
+    Value,
+    ViewObject,
+)
+from framelift.capture.values.objects import Object, type_of
+from framelift.guards.sources import Held
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+Operand = tuple[str, Any]
+
+
+class Cycle(Exception):
+    """An object that is being built refers to itself."""
+
+
+class ExitWriter:
+    """Writes one exit program. ``graph_outputs`` are the nodes the graph must return, in order."""
+
+    def __init__(self, vm) -> None:
+        self.vm = vm
+        self.operations: list[tuple] = []
+        self.graph_outputs: list[Any] = []
+        self._outputs: dict[Any, int] = {}
+        self._built: dict[int, Operand] = {}
+        self._building: set[int] = set()
+        self._fills: list[tuple] = []
+        self._empty_first = False
+
+    def write(self, result: Value) -> tuple[list[tuple], int, Operand]:
+        """``(operations, index of the first commit operation, operand of the result)``."""
+        records = self.vm.effects.records
+        try:
+            operand, commits = self._write_all(result, records)
+        except Cycle:
+            self.__init__(self.vm)
+            self._empty_first = True
+            operand, commits = self._write_all(result, records)
+        commit_at = len(self.operations)
+        return self.operations + commits, commit_at, operand
+
+    def _write_all(self, result: Value, records: list[Effect]) -> tuple[Operand, list[tuple]]:
+        operand = self.operand(result)
+        commits: list[tuple] = []
+        for record in records:
+            commits += self._commit(record)
+        for tensor in self._tensors_with_attributes():
+            names, values = zip(*mapping.items(self.vm, tensor.attributes), strict=True)
+            commits.append(call(set_attributes, [self.operand(tensor), const(tuple(n.value for n in names))], values, self))
+        self.operations += self._fills
+        return operand, commits
+
+    def _tensors_with_attributes(self) -> list[Tensor]:
+        return [
+            value
+            for value in self.vm.tensors.values()
+            if value.real is None and value.attributes is not None and value.attributes.items
+            and value.node in self._outputs
+        ]
+
+    def emit(self, operation: tuple) -> Operand:
+        """Append an operation and give its result."""
+        self.operations.append(operation)
+        return ("result", len(self.operations) - 1)
+
+    # -- values --------------------------------------------------------------------------------------------
+
+    def operand(self, value: Value) -> Operand:
+        """The operand that holds the real object of a value."""
+        if value is EMPTY:
+            raise Break(reasons.NOT_REBUILDABLE, "an empty stack item")
+        if isinstance(value, Lazy):
+            if value.seen is None:
+                return self._outside(value.real, value.source)
+            value = value.seen
+        if isinstance(value, Constant):
+            return const(value.value)
+        known = self._built.get(id(value))
+        if known is not None:
+            return known
+        real = getattr(value, "real", None)
+        if real is not None and value.source is not None:
+            return self._outside(real, value.source)
+        if id(value) in self._building:
+            raise Cycle
+        self._building.add(id(value))
+        operand = self._build(value)
+        self._building.discard(id(value))
+        self._built[id(value)] = operand
+        return operand
+
+    def _outside(self, real: object, source) -> Operand:
+        if isinstance(source, Held):
+            return const(real)
+        return ("slot", self.vm.guards.collect(source))
+
+    def operands(self, values) -> list[Operand]:
+        """Operands of several values."""
+        return [self.operand(value) for value in values]
+
+    def _graph_output(self, node) -> Operand:
+        index = self._outputs.get(node)
+        if index is None:
+            index = self._outputs[node] = len(self.graph_outputs)
+            self.graph_outputs.append(node)
+        return ("graph", index)
+
+    def _build(self, value: Value) -> Operand:
+        match value:
+            case Tensor():
+                return self._graph_output(value.node)
+            case Symbol():
+                node = self.vm.graph.scalar(value.symbolic)
+                return self._graph_output(node) if hasattr(node, "meta") else const(node)
+            case TupleObject():
+                return self._build_tuple(value)
+            case ListObject():
+                return self._build_list(value)
+            case DictObject():
+                return self._build_dict(value)
+            case SetObject():
+                return self._build_set(value)
+            case SliceObject():
+                return self.emit(call(slice, [], (value.start, value.stop, value.step), self))
+            case FunctionObject():
+                return self._build_function(value)
+            case CellObject():
+                return self._build_cell(value)
+            case MethodObject():
+                return self._build_method(value)
+            case IteratorObject():
+                return self._build_iterator(value)
+            case ViewObject():
+                method = {type({}.keys()): dict.keys, type({}.items()): dict.items}.get(value.cls, dict.values)
+                return self.emit(call(method, [], (value.mapping,), self))
+            case Instance():
+                return self._build_instance(value)
+        if type(value).__name__ == "GeneratorObject":
+            raise Break(reasons.GENERATOR_ESCAPES, value.frame.function.qualname)
+        raise Break(reasons.NOT_REBUILDABLE, f"a {type_of(value).__qualname__}")
+
+    def _build_tuple(self, value: TupleObject) -> Operand:
+        plain = self.emit(("tuple", self.operands(value.items)))
+        cls = value.cls
+        if cls is tuple:
+            return plain
+        if hasattr(cls, "n_sequence_fields") or cls is torch.Size:
+            return self.emit(("call", const(cls), [plain], ()))
+        made = self.emit(("call", const(tuple.__new__), [const(cls), plain], ()))
+        self._fill_attributes(value, made)
+        return made
+
+    def _build_list(self, value: ListObject) -> Operand:
+        cls = value.cls
+        if cls is list and not self._empty_first:
+            return self.emit(("list", self.operands(value.items)))
+        if cls is list:
+            made = self._built[id(value)] = self.emit(("list", []))
+            self._fills.append(("call", const(list.extend), [made, self.emit(("list", self.operands(value.items)))], ()))
+            return made
+        if issubclass(cls, collections.deque):
+            made = self.emit(("call", const(collections.deque.__new__), [const(cls)], ()))
+            items = self.emit(("list", self.operands(value.items)))
+            self.emit(("call", const(collections.deque.__init__), [made, items, const(value.maxlen)], ()))
+        else:
+            made = self.emit(("call", const(list.__new__), [const(cls)], ()))
+            items = self.emit(("list", self.operands(value.items)))
+            self.emit(("call", const(list.extend), [made, items], ()))
+        self._fill_attributes(value, made)
+        return made
+
+    def _build_dict(self, value: DictObject) -> Operand:
+        pairs = mapping.items(self.vm, value)
+        cls = value.cls
+        if cls is dict and not self._empty_first:
+            return self.emit(("dict", self.operands([item for pair in pairs for item in pair])))
+        storage = dict_storage(cls)
+        if cls is dict:
+            made = self.emit(("dict", []))
+        else:
+            made = self.emit(("call", const(storage.__new__), [const(cls)], ()))
+        self._built[id(value)] = made
+        for key, item in pairs:
+            store = ("call", const(storage.__setitem__), [made, self.operand(key), self.operand(item)], ())
+            (self._fills if self._empty_first else self.operations).append(store)
+        self._fill_attributes(value, made)
+        return made
+
+    def _build_set(self, value: SetObject) -> Operand:
+        plain = self.emit(("set", self.operands(value.items.values())))
+        if value.cls is set:
+            return plain
+        made = self.emit(("call", const(value.cls), [plain], ()))
+        self._fill_attributes(value, made)
+        return made
+
+    def _build_instance(self, value: Instance) -> Operand:
+        cls = value.cls
+        if cls is functools.partial:
+            return self._build_partial(value)
+        if issubclass(cls, BaseException):
+            return self._build_exception(value)
+        made = self.emit(("call", const(object.__new__), [const(cls)], ()))
+        if self._empty_first:
+            self._built[id(value)] = made
+        self._fill_attributes(value, made)
+        return made
+
+    def _build_partial(self, value: Instance) -> Operand:
+        function, arguments, keywords = value.slots.values()
+        pairs = mapping.items(self.vm, keywords)
+        operands = self.operands([function, *arguments.items, *[item for _, item in pairs]])
+        return self.emit(("call", const(functools.partial), operands, tuple(key.value for key, _ in pairs)))
+
+    def _build_exception(self, value: Instance) -> Operand:
+        arguments, cause, context, suppress, *_ = value.slots.values()
+        made = self.emit(call(value.cls.__new__, [const(value.cls)], arguments.items, self))
+        self.emit(call(BaseException.__init__, [made], arguments.items, self))
+        for descriptor, part in ((BaseException.__cause__, cause), (BaseException.__context__, context)):
+            if not (isinstance(part, Constant) and part.value is None):
+                self.emit(call(descriptor.__set__, [made], (part,), self))
+        self.emit(call(BaseException.__suppress_context__.__set__, [made], (suppress,), self))
+        if value.attributes is not None and value.attributes.items:
+            self._fill_attributes(Instance(value.cls) if value.attributes is None else value, made, slots=False)
+        return made
+
+    def _fill_attributes(self, value: Object, made: Operand, slots: bool = True) -> None:
+        """Set the ``__dict__`` items and slots of a new object."""
+        target = self._fills if self._empty_first else self.operations
+        if value.attributes is not None and value.attributes.items:
+            pairs = mapping.items(self.vm, value.attributes)
+            names = const(tuple(key.value for key, _ in pairs))
+            target.append(call(set_attributes, [made, names], [item for _, item in pairs], self))
+        for descriptor, item in (value.slots or {}).items() if slots else ():
+            if item is not EMPTY:
+                target.append(call(descriptor.__set__, [made], (item,), self))
+
+    def _build_function(self, value: FunctionObject) -> Operand:
+        cells = [self.operand(cell) for cell in value.closure or ()]
+        closure = self.emit(("tuple", cells)) if cells else const(None)
+        defaults = const(None) if value.defaults is None else self.operand(value.defaults)
+        made = self.emit(
+            (
+                "call",
+                const(types.FunctionType),
+                [const(value.code), const(value.globals.real), const(value.name), defaults, closure],
+                (),
+            )
+        )
+        if self._empty_first:
+            self._built[id(value)] = made
+        parts = {"__qualname__": Constant(value.qualname)}
+        if value.keyword_defaults is not None:
+            parts["__kwdefaults__"] = value.keyword_defaults
+        if value.slots and "annotations" in value.slots:
+            parts["__annotations__"] = annotations_dict(self.vm, value.slots["annotations"])
+        for name, part in parts.items():
+            self.emit(call(setattr, [made, const(name)], (part,), self))
+        if value.attributes is not None and value.attributes.items:
+            self._fill_attributes(value, made, slots=False)
+        return made
+
+    def _build_cell(self, value: CellObject) -> Operand:
+        if not self._empty_first:
+            return self.emit(call(types.CellType, [], () if value.contents is None else (value.contents,), self))
+        made = self._built[id(value)] = self.emit(("call", const(types.CellType), [], ()))
+        if value.contents is not None:
+            self._fills.append(("cell_set", made, self.operand(value.contents)))
+        return made
+
+    def _build_method(self, value: MethodObject) -> Operand:
+        function = self.vm.look(value.function)
+        if isinstance(function, Constant) and hasattr(type(function.value), "__get__"):
+            return self.emit(call(type(function.value).__get__, [const(function.value)], (value.owner,), self))
+        return self.emit(call(types.MethodType, [], (function, value.owner), self))
+
+    def _build_iterator(self, value: IteratorObject) -> Operand:
+        if value.cls not in (type(iter([])), type(iter(()))):
+            raise Break(reasons.NOT_REBUILDABLE, f"a {value.cls.__name__}")
+        sequence = value.sequence if value.sequence is not None else TupleObject(list(value.items))
+        storage = tuple if isinstance(sequence, TupleObject) else list
+        made = self.emit(call(storage.__iter__, [], (sequence,), self))
+        self.emit(("call", const(value.cls.__setstate__), [made, const(min(value.index, 1 << 60))], ()))
+        return made
+
+    # -- effects -------------------------------------------------------------------------------------------
+
+    def _commit(self, record: Effect) -> list[tuple]:
+        match record:
+            case DictStore():
+                target, key, value = self.operands([record.mapping, record.key, record.value])
+                if dict_storage(record.mapping.cls) is dict:
+                    return [("dict_set", target, key, value)]
+                return [("call", const(collections.OrderedDict.__setitem__), [target, key, value], ())]
+            case DictDelete():
+                target, key = self.operands([record.mapping, record.key])
+                if dict_storage(record.mapping.cls) is dict:
+                    return [("dict_delete", target, key)]
+                return [("call", const(collections.OrderedDict.__delitem__), [target, key], ())]
+            case SlotStore():
+                if record.value is None:
+                    return [call(record.descriptor.__delete__, [], (record.target,), self)]
+                return [call(record.descriptor.__set__, [], (record.target, record.value), self)]
+            case TypeStore():
+                return [call(type.__setattr__, [const(record.target), const(record.name)], (record.value,), self)]
+            case DeferredCall():
+                return [("call", const(record.function), self.operands(record.arguments), record.keywords)]
+            case ContentsChanged():
+                return self._commit_contents(record.target)
+        raise AssertionError(record)
+
+    def _commit_contents(self, target: Object) -> list[tuple]:
+        place = self.operand(target)
+        match target:
+            case CellObject():
+                if target.contents is None:
+                    return [("cell_clear", place)]
+                return [("cell_set", place, self.operand(target.contents))]
+            case ListObject() if issubclass(target.cls, list):
+                return [("list_assign", place, self.operands(target.items))]
+            case ListObject():
+                items = self.emit(("list", self.operands(target.items)))
+                deque = collections.deque
+                return [("call", const(deque.clear), [place], ()), ("call", const(deque.extend), [place, items], ())]
+            case SetObject():
+                items = self.emit(("set", self.operands(target.items.values())))
+                return [("call", const(set.clear), [place], ()), ("call", const(set.update), [place, items], ())]
+            case DictObject():
+                storage = dict_storage(target.cls)
+                commits = [("call", const(storage.clear), [place], ())]
+                for key, value in mapping.items(self.vm, target):
+                    operands = [place, *self.operands([key, value])]
+                    commits.append(("call", const(storage.__setitem__), operands, ()))
+                return commits
+        raise AssertionError(target)
+
+
+def const(value: object) -> Operand:
+    """A constant operand."""
+    return ("const", value)
+
+
+def call(function: object, leading: list[Operand], values, writer: ExitWriter) -> tuple:
+    """A call operation whose last arguments are values."""
+    return ("call", const(function), [*leading, *writer.operands(values)], ())
+
+
+def dict_storage(cls: type) -> type:
+    """The builtin class whose C methods store into an instance of ``cls``."""
+    return collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+
+
+def set_attributes(target: object, names: tuple[str, ...], *values: object) -> None:
+    """Store into an object's ``__dict__``."""
+    target.__dict__.update(zip(names, values, strict=True))
+
+
+def annotations_dict(vm, annotations: Value) -> Value:
+    """Function annotations as a dict: the stack holds a flat tuple of names and values."""
+    annotations = vm.look(annotations)
+    if isinstance(annotations, TupleObject):
+        pairs = list(zip(annotations.items[::2], annotations.items[1::2], strict=True))
+        return mapping.from_pairs(vm, pairs)
+    return annotations

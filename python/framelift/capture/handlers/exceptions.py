@@ -1,0 +1,119 @@
+"""Handlers of ``raise``, ``try`` and ``with``.
+
+https://docs.python.org/3/reference/compound_stmts.html#the-try-statement
+https://docs.python.org/3/reference/compound_stmts.html#the-with-statement
+"""
+
+from __future__ import annotations
+
+import types
+
+from framelift.capture.datamodel import attributes, calls
+from framelift.capture.decode import instruction as op
+from framelift.capture.exceptions import CAUSE, SUPPRESS_CONTEXT, Raised, raised
+from framelift.capture.handlers.registry import handler
+from framelift.capture.values import Constant, Instance, TupleObject
+from framelift.capture.values.objects import type_of
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+
+@handler(op.LoadAssertionError)
+def load_assertion_error(vm, frame, inst):
+    frame.stack.append(Constant(AssertionError))
+
+
+@handler(op.RaiseVarargs)
+def raise_varargs(vm, frame, inst):
+    values = frame.pop(inst.count)
+    if not values:
+        if vm.handled is None:
+            raise raised(RuntimeError, "No active exception to reraise")
+        raise Raised(vm.handled)
+    exception = exception_instance(vm, values[0])
+    if inst.count == 2:
+        cause = vm.look(values[1])
+        if not (isinstance(cause, Constant) and cause.value is None):
+            cause = exception_instance(vm, cause)
+        exception.slots[CAUSE] = cause
+        exception.slots[SUPPRESS_CONTEXT] = Constant(True)
+    raise Raised(exception)
+
+
+def exception_instance(vm, value) -> Instance:
+    """What ``raise value`` raises: an instance, or an instance of the class."""
+    value = vm.look(value)
+    if isinstance(value, Constant) and isinstance(value.value, type) and issubclass(value.value, BaseException):
+        value = vm.look(calls.call(vm, value, [], {}))
+    if isinstance(value, Instance) and issubclass(value.cls, BaseException):
+        if value.real is not None:
+            raise Break(reasons.EXCEPTION_FROM_OUTSIDE, f"{value.source}")
+        return value
+    raise raised(TypeError, "exceptions must derive from BaseException")
+
+
+@handler(op.Reraise)
+def reraise(vm, frame, inst):
+    exception = frame.stack.pop()
+    raise Raised(exception)
+
+
+@handler(op.PushExcInfo)
+def push_exc_info(vm, frame, inst):
+    exception = frame.stack.pop()
+    previous = Constant(None) if vm.handled is None else vm.handled
+    frame.stack += [previous, exception]
+    vm.handled = exception
+
+
+@handler(op.PopExcept)
+def pop_except(vm, frame, inst):
+    previous = frame.stack.pop()
+    vm.handled = None if isinstance(previous, Constant) else previous
+
+
+@handler(op.CheckExcMatch)
+def check_exc_match(vm, frame, inst):
+    wanted = vm.look(frame.stack.pop())
+    frame.stack.append(Constant(matches(vm, frame.stack[-1], wanted)))
+
+
+def matches(vm, exception: Instance, wanted) -> bool:
+    """Whether an ``except`` clause takes an exception."""
+    wanted = vm.look(wanted)
+    if isinstance(wanted, TupleObject):
+        return any(matches(vm, exception, item) for item in wanted.items)
+    if isinstance(wanted, Constant) and isinstance(wanted.value, type) and issubclass(wanted.value, BaseException):
+        return issubclass(exception.cls, wanted.value)
+    raise raised(TypeError, "catching classes that do not inherit from BaseException is not allowed")
+
+
+@handler(op.CheckExceptionGroupMatch, op.PrepareReraiseStar)
+def exception_groups(vm, frame, inst):
+    raise Break(reasons.UNSUPPORTED_INSTRUCTION, "except*")
+
+
+@handler(op.BeforeWith)
+def before_with(vm, frame, inst):
+    manager = vm.look(frame.stack.pop())
+    enter = attributes.special_method(vm, manager, "__enter__")
+    leave = attributes.special_method(vm, manager, "__exit__")
+    if enter is None or leave is None:
+        missing = "" if enter is None else " (missed __exit__ method)"
+        name = type_of(manager).__name__
+        raise raised(TypeError, f"'{name}' object does not support the context manager protocol{missing}")
+    frame.stack.append(leave)
+    frame.stack.append(calls.call(vm, enter, [], {}))
+
+
+@handler(op.WithExceptStart)
+def with_except_start(vm, frame, inst):
+    exception = frame.stack[-1]
+    leave = frame.stack[-4]
+    arguments = [Constant(exception.cls), exception, Instance(types.TracebackType)]
+    frame.stack.append(calls.call(vm, leave, arguments, {}))
+
+
+@handler(op.BeforeAsyncWith)
+def before_async_with(vm, frame, inst):
+    raise Break(reasons.ASYNC_FUNCTION, "async with")

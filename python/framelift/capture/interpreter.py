@@ -1,0 +1,209 @@
+"""The symbolic interpreter: runs frames over values, inlines calls, unwinds exceptions.
+
+It holds what one capture accumulates: the graph under construction, the guards, the side-effect log, the
+objects already opened, and the stack of frames. An instruction it cannot do raises ``Break``; the position
+in every inlined frame is written into it on the way out.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING
+
+import torch
+
+from framelift import rules
+from framelift.capture import outside
+from framelift.capture.datamodel import calls, iteration
+from framelift.capture.effects import EffectLog
+from framelift.capture.exceptions import CONTEXT, Raised, raised
+from framelift.capture.values import Constant, FunctionObject, GeneratorObject, Symbol, Tensor, Value
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+if TYPE_CHECKING:
+    from framelift.capture.frame import Frame
+    from framelift.capture.policy import Policy
+    from framelift.capture.tables import Tables
+    from framelift.graph import GraphBuilder
+    from framelift.guards import GuardSet
+
+FRAME_LIMIT = 180
+"""Inlined frames deeper than this are left to CPython (the host's own stack is used for each)."""
+
+
+class Interpreter:
+    """One capture. Public state, by subject:
+
+    ``graph``, ``guards``, ``effects``: what the capture produces.
+    ``policy``: which sizes and numbers are symbols, which tensor classes are taken.
+    ``tables``: handlers, polyfills and torch calls by the callable they stand for.
+    ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``tensor_fields``,
+    ``type_lookups``, ``type_stores``: what was opened, so that an object has one value.
+    ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
+    """
+
+    Raised = Raised
+
+    def __init__(self, graph: GraphBuilder, guards: GuardSet, policy: Policy, tables: Tables) -> None:
+        self.graph = graph
+        self.guards = guards
+        self.policy = policy
+        self.tables = tables
+        self.effects = EffectLog()
+        self.seen: dict[int, Value] = {}
+        self.keep_alive: list[object] = []
+        self.tensors: dict[int, Tensor] = {}
+        self.tensor_fields: dict[tuple[int, str], Value] = {}
+        self.type_lookups: dict[tuple, tuple] = {}
+        self.type_stores: dict[tuple[type, str], Value | None] = {}
+        self.identities: dict[int, Value] = {}
+        self.frames: list[Frame] = []
+        self.handled: Value | None = None
+
+    def look(self, value: Value) -> Value:
+        """Open a lazy value."""
+        return outside.look(self, value)
+
+    def call(self, callee: Value, arguments: list[Value], keywords: dict[str, Value] | None = None) -> Value:
+        """``callee(*arguments, **keywords)``."""
+        return calls.call(self, callee, arguments, keywords or {})
+
+    def unpack(self, value: Value) -> list[Value]:
+        """The items of an iterable."""
+        return iteration.unpack(self, value)
+
+    def polyfill(self, name: str) -> Value:
+        """A polyfill that stands for no callable of its own, by name."""
+        return self.host_function(self.tables.by_name[name])
+
+    def host_function(self, function: types.FunctionType) -> FunctionObject:
+        """A value for one of framelift's own Python functions, to be inlined."""
+        known = self.seen.get(id(function))
+        if known is None:
+            known = FunctionObject(
+                function.__code__,
+                outside.open_namespace(self, function.__globals__, function.__module__),
+                name=function.__name__,
+                qualname=function.__qualname__,
+                real=function,
+                source=outside.Held(function, function.__qualname__),
+            )
+            self.seen[id(function)] = known
+            self.keep_alive.append(function)
+        return known
+
+    def rule_of(self, real: object) -> rules.Rule:
+        """How calls of a real callable are treated."""
+        return rules.lookup(real)
+
+    def is_pure(self, real: object) -> bool:
+        """Whether a callable has no effects and may be run during capture."""
+        return rules.is_pure(real)
+
+    def specialize(self, value: Symbol) -> int | float | bool:
+        """The number a symbol has in this call; the entry becomes valid for that number only."""
+        match value.symbolic:
+            case torch.SymInt():
+                return int(value.symbolic)
+            case torch.SymFloat():
+                return float(value.symbolic)
+            case _:
+                return bool(value.symbolic)
+
+    def identity_used(self, value: Value) -> None:
+        """Note that the result depends on which object this is: it must stay distinct from the others noted."""
+        if getattr(value, "real", None) is not None and value.source is not None:
+            self.identities[id(value)] = value
+
+    # -- frames ------------------------------------------------------------------------------------------
+
+    def run(self, frame: Frame) -> Value:
+        """Run a frame to its end (or next yield) and return what it returns (yields)."""
+        if len(self.frames) >= FRAME_LIMIT:
+            raise Break(reasons.TOO_DEEP, f"{len(self.frames)} frames")
+        self.frames.append(frame)
+        steps = self.tables.steps(frame.decoded)
+        try:
+            while True:
+                try:
+                    while True:
+                        index = frame.index
+                        frame.index = index + 1
+                        handler, inst = steps[index]
+                        result = handler(self, frame, inst)
+                        if result is not None:
+                            return result
+                except Raised as error:
+                    self.unwind(frame, error)
+        except Break as error:
+            if not error.stack:
+                error.stack = [active.position() for active in self.frames]
+            raise
+        finally:
+            self.frames.pop()
+
+    def unwind(self, frame: Frame, error: Raised) -> None:
+        """Enter the frame's handler for an exception, or raise it on."""
+        index = frame.current_index
+        if not error.stack:
+            error.stack = [active.position() for active in self.frames]
+        if self.handled is not None and error.value.slots is not None and error.value is not self.handled:
+            context = error.value.slots.get(CONTEXT)
+            if isinstance(context, Constant) and context.value is None:
+                error.value.slots[CONTEXT] = self.handled
+        handler = frame.decoded.handler_for(index)
+        if handler is None:
+            raise error
+        del frame.stack[handler.depth :]
+        if handler.lasti:
+            frame.stack.append(Constant(index))
+        frame.stack.append(error.value)
+        frame.index = handler.target_index
+
+    def resume(self, generator: GeneratorObject, sent: Value, error: Raised | None = None) -> tuple[Value] | None:
+        """Run a generator to its next yield: a 1-tuple with what it yields, None when it returns.
+
+        The returned value is kept in ``generator.returned``. With ``error`` the exception is thrown in.
+        """
+        if generator.running:
+            raise raised(ValueError, "generator already executing")
+        if generator.finished:
+            if error is not None:
+                raise error
+            generator.returned = Constant(None)
+            return None
+        frame = generator.frame
+        outer, self.handled = self.handled, frame.handled or self.handled
+        generator.running = True
+        try:
+            if error is None:
+                frame.stack.append(sent)
+            else:
+                self.unwind(frame, error)
+            result = self.run(frame)
+        except Raised as raised_error:
+            generator.finished = True
+            if issubclass(raised_error.value.cls, StopIteration):
+                raise raised(RuntimeError, "generator raised StopIteration") from None
+            raise
+        finally:
+            generator.running = False
+            frame.handled = self.handled if self.handled is not outer else None
+            self.handled = outer
+        if isinstance(result, Yielded):
+            return (result.value,)
+        generator.finished = True
+        generator.returned = result
+        return None
+
+
+class Yielded(Value):
+    """What ``run`` returns when a generator's frame suspends: the yielded value."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Value) -> None:
+        super().__init__()
+        self.value = value
+

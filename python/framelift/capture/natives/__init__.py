@@ -1,0 +1,18 @@
+"""Handlers of C callables: what needs storage, types or identity and so can't be a polyfill."""
+
+from framelift.capture.natives import classes, containers, functions, introspection
+from framelift.capture.natives.registry import marked
+
+NATIVES = [
+    *marked(classes),
+    *marked(containers),
+    *marked(functions),
+    *marked(introspection),
+    *classes.exception_constructors(),
+    *containers.order_methods(),
+    *containers.set_methods(),
+    *containers.view_methods(),
+    *functions.operator_functions(),
+]
+
+__all__ = ["NATIVES"]

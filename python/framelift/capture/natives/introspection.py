@@ -1,0 +1,55 @@
+"""Functions of ``inspect`` and ``sys`` that ask about functions and the process.
+
+https://docs.python.org/3/library/inspect.html#introspecting-callables-with-the-signature-object
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+
+from framelift.capture.datamodel import constants, mapping
+from framelift.capture import outside
+from framelift.capture.natives.registry import native
+from framelift.capture.values import Constant, FunctionObject, Lazy, MethodObject
+from framelift.guards import kinds
+from framelift.guards.sources import DictItem, FunctionField, Held
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+
+@native(inspect.signature)
+def signature(vm, arguments, keywords):
+    """The signature of an outside function: its code, defaults and ``__wrapped__`` are guarded."""
+    target = vm.look(arguments[0])
+    bound = isinstance(target, MethodObject)
+    function = vm.look(target.function) if bound else target
+    if isinstance(function, Constant) and isinstance(function.value, type):
+        raise Break(reasons.UNSUPPORTED_CALL, "inspect.signature of a class")
+    if keywords or len(arguments) > 1 or not isinstance(function, FunctionObject) or function.real is None:
+        raise Break(reasons.UNSUPPORTED_CALL, "inspect.signature")
+    guard_signature(vm, function)
+    real = types.MethodType(function.real, Ellipsis) if bound else function.real
+    found = inspect.signature(real)
+    return vm.look(Lazy(found, Held(found, f"signature({function.qualname})")))
+
+
+def guard_signature(vm, function: FunctionObject) -> None:
+    """Guard all that the signature of a function is made of."""
+    vm.guards.add(FunctionField(function.source, "defaults"), kinds.Is(function.real.__defaults__))
+    vm.guards.add(FunctionField(function.source, "kwdefaults"), kinds.Is(function.real.__kwdefaults__))
+    attributes = outside.instance_dict(vm, function)
+    if mapping.get(vm, attributes, "__signature__") is not None:
+        raise Break(reasons.UNSUPPORTED_CALL, "inspect.signature of a function with __signature__")
+    wrapped = mapping.get(vm, attributes, "__wrapped__")
+    if wrapped is not None:
+        vm.guards.add(DictItem(attributes.source, "__wrapped__"), kinds.Is(function.real.__wrapped__))
+        inner = vm.look(wrapped)
+        if isinstance(inner, FunctionObject):
+            guard_signature(vm, inner)
+
+
+@native(sys.getrecursionlimit)
+def recursion_limit(vm, arguments, keywords):
+    return constants.run(vm, sys.getrecursionlimit, [], {})

@@ -1,0 +1,354 @@
+"""Opening outside objects: what looking at a real object guards, and which value stands for it.
+
+A ``Lazy`` value is an object nobody has looked at. ``look`` opens it: it adds the guard that this much of
+the object is as it was, and returns the value that stands for it. An object is opened once per capture:
+reached again by another source, the same value stands for it, and a guard says that both sources lead to it.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import functools
+import gc
+import re
+import types
+import typing
+
+import torch
+
+from framelift.capture.values import (
+    CellObject,
+    Constant,
+    DictObject,
+    FunctionObject,
+    Instance,
+    Lazy,
+    ListObject,
+    MethodObject,
+    SetObject,
+    SliceObject,
+    Symbol,
+    Tensor,
+    TupleObject,
+    Value,
+)
+from framelift.guards import kinds
+from framelift.guards.sources import (
+    CellContents,
+    Descriptor,
+    DictItem,
+    FunctionField,
+    Held,
+    InstanceDict,
+    ListItem,
+    SequenceItem,
+    Source,
+    TupleItem,
+)
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+LITERAL_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
+"""Exact types guarded by value."""
+
+METHOD_FUNCTION = types.MethodType.__dict__["__func__"]
+METHOD_SELF = types.MethodType.__dict__["__self__"]
+DEVICE_TYPE = torch.device.__dict__["type"]
+DEVICE_INDEX = torch.device.__dict__["index"]
+
+IDENTITY_TYPES = (
+    type,
+    types.ModuleType,
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.CodeType,
+    types.GenericAlias,
+    types.UnionType,
+    type(typing.List[int]),  # noqa: UP006  (the class of typing's own aliases)
+    type(typing.Any),
+    typing.TypeVar,
+    enum.Enum,
+    re.Pattern,
+    torch.dtype,
+    torch.layout,
+    torch.memory_format,
+    torch._C._ScriptClass if hasattr(torch._C, "_ScriptClass") else type,
+)
+"""Types (with subclasses) whose instances never change in a way that is seen: guarded by identity."""
+
+
+def look(vm, value: Value) -> Value:
+    """The value that stands for ``value``, opened and guarded if it was lazy."""
+    if type(value) is not Lazy:
+        return value
+    if value.seen is None:
+        value.seen = open_outside(vm, value.real, value.source)
+    return value.seen
+
+
+def literal(value: object) -> Value:
+    """A value for immutable data of the program itself (a code object's constant, a host result)."""
+    if type(value) is tuple:
+        return TupleObject([literal(item) for item in value])
+    if type(value) is slice:
+        return SliceObject(literal(value.start), literal(value.stop), literal(value.step))
+    return Constant(value)
+
+
+def open_outside(vm, real: object, source: Source) -> Value:
+    """Look at ``real`` through ``source``: add the guards, return the value."""
+    cls = type(real)
+    if cls in LITERAL_TYPES:
+        return open_literal(vm, real, source)
+    known = vm.seen.get(id(real))
+    if known is not None:
+        if known.source != source and not isinstance(source, Held):
+            if isinstance(known.source, Held) or known.source is None:
+                vm.guards.add(source, kinds.Is(real))
+            else:
+                vm.guards.add(source, kinds.SameAs(known.source))
+        return known
+    value = open_new(vm, real, cls, source)
+    vm.seen[id(real)] = value
+    vm.keep_alive.append(real)
+    return value
+
+
+def open_literal(vm, real: object, source: Source) -> Value:
+    """Numbers and strings: by value, or as a symbol where the policy says so."""
+    if type(real) in (int, float) and vm.policy.symbolic_scalar(source, real):
+        vm.guards.add(source, kinds.TypeIs(type(real)))
+        _, symbolic = vm.graph.scalar_input(real, source)
+        return Symbol(symbolic, source)
+    if not isinstance(source, Held):
+        vm.guards.add(source, kinds.Equals(real))
+    return Constant(real, source)
+
+
+def open_new(vm, real: object, cls: type, source: Source) -> Value:
+    """An object with identity that was not met before."""
+    if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):
+        guard_identity(vm, real, source)
+        return Constant(real, source)
+    if isinstance(real, torch.Tensor):
+        return open_tensor(vm, real, source)
+    if cls is types.FunctionType:
+        return open_function(vm, real, source)
+    if cls is torch.device:
+        vm.guards.add(source, kinds.TypeIs(cls))
+        vm.guards.add(Descriptor(source, DEVICE_TYPE, "type"), kinds.Equals(real.type))
+        vm.guards.add(Descriptor(source, DEVICE_INDEX, "index"), kinds.Equals(real.index))
+        return Constant(real, source)
+    if cls is range or cls is slice:
+        vm.guards.add(source, kinds.Equals(real))
+        return literal(real)
+    if not isinstance(source, Held):
+        vm.guards.add(source, kinds.TypeIs(cls))
+    if isinstance(real, (list, collections.deque)):
+        return open_list(vm, real, cls, source)
+    if isinstance(real, tuple):
+        vm.guards.add(source, kinds.Length(tuple.__len__(real)))
+        items = [Lazy(tuple.__getitem__(real, i), TupleItem(source, i)) for i in range(tuple.__len__(real))]
+        return TupleObject(items, cls, real, source)
+    if isinstance(real, dict):
+        return DictObject({}, cls, real, source)
+    if isinstance(real, (set, frozenset)):
+        return open_set(vm, real, cls, source)
+    if cls is types.MappingProxyType:
+        return open_mapping_proxy(vm, real, source)
+    if cls is types.CellType:
+        return CellObject(None, real, source)
+    if cls is types.MethodType:
+        function = Lazy(real.__func__, Descriptor(source, METHOD_FUNCTION, "__func__"))
+        return MethodObject(
+            function, Lazy(real.__self__, Descriptor(source, METHOD_SELF, "__self__")), real, source
+        )
+    if cls is functools.partial:
+        return Instance(cls, real, source)
+    return Instance(cls, real, source)
+
+
+def guard_identity(vm, real: object, source: Source) -> None:
+    """The object at ``source`` is ``real`` itself."""
+    if not isinstance(source, Held):
+        vm.guards.add(source, kinds.Is(real))
+
+
+def is_graph_callable(real: object) -> bool:
+    """Operators of the torch library: immutable callables, put into the graph by identity."""
+    return isinstance(real, (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator))
+
+
+def open_tensor(vm, real: torch.Tensor, source: Source) -> Value:
+    """A tensor becomes an input of the graph; its metadata is guarded."""
+    cls = type(real)
+    if cls not in vm.policy.tensor_types:
+        raise Break(reasons.TENSOR_SUBCLASS, f"{source} is a {cls.__module__}.{cls.__qualname__}")
+    if real.layout is not torch.strided:
+        raise Break(reasons.TENSOR_SUBCLASS, f"{source} has layout {real.layout}")
+    dynamic = vm.policy.dynamic_dimensions(source, real)
+    node = vm.graph.tensor_input(real, source, dynamic)
+    sizes = tuple(None if i in dynamic else size for i, size in enumerate(real.shape))
+    strides: tuple[int | None, ...] = (None,) * real.ndim if dynamic else tuple(real.stride())
+    vm.guards.add(source, kinds.TensorMatch(real, sizes, strides))
+    example = node.meta["example_value"]
+    value = Tensor(node, example, source, real)
+    vm.tensors[id(example)] = value
+    return value
+
+
+def open_function(vm, real: types.FunctionType, source: Source) -> Value:
+    """A Python function is guarded by its code (and globals), not by identity."""
+    vm.guards.add(source, kinds.CodeIs(real.__code__))
+    if not isinstance(source, Held):
+        vm.guards.add(FunctionField(source, "globals"), kinds.Is(real.__globals__))
+    module = real.__globals__.get("__name__", "globals")
+    return FunctionObject(
+        real.__code__,
+        open_namespace(vm, real.__globals__, str(module)),
+        name=real.__name__,
+        qualname=real.__qualname__,
+        real=real,
+        source=source,
+    )
+
+
+def open_namespace(vm, namespace: dict, name: str) -> DictObject:
+    """A module's dictionary, held by the entry."""
+    known = vm.seen.get(id(namespace))
+    if known is None:
+        known = DictObject({}, dict, namespace, Held(namespace, name))
+        vm.seen[id(namespace)] = known
+    assert isinstance(known, DictObject)
+    return known
+
+
+def open_list(vm, real, cls: type, source: Source) -> Value:
+    """A list or deque: the length is guarded, items stay lazy."""
+    is_list = isinstance(real, list)
+    storage = list if is_list else collections.deque
+    link = ListItem if is_list else SequenceItem
+    length = storage.__len__(real)
+    vm.guards.add(source, kinds.Length(length))
+    items: list[Value] = [Lazy(storage.__getitem__(real, i), link(source, i)) for i in range(length)]
+    value = ListObject(items, cls, real, source)
+    if not is_list:
+        value.maxlen = real.maxlen
+        vm.guards.add(Descriptor(source, collections.deque.__dict__["maxlen"], "maxlen"), kinds.Equals(real.maxlen))
+    return value
+
+
+def open_set(vm, real, cls: type, source: Source) -> Value:
+    """A set is guarded whole; its members must hash and compare without user code."""
+    items: dict[object, Value] = {}
+    for member in real:
+        if not is_plain_key(member):
+            raise Break(reasons.USER_HASH, f"{source} holds a {type(member).__qualname__}")
+        items[member] = key_value(vm, member)
+    vm.guards.add(source, kinds.SetEquals(frozenset(real)))
+    return SetObject(items, cls, real, source)
+
+
+def open_mapping_proxy(vm, real: types.MappingProxyType, source: Source) -> Value:
+    """A read-only view of a dict: one and the same proxy always shows one and the same dict."""
+    (shown,) = gc.get_referents(real)
+    if type(shown) not in (dict, collections.OrderedDict):
+        raise Break(reasons.UNSUPPORTED_CALL, f"{source} shows a {type(shown).__qualname__}")
+    guard_identity(vm, real, source)
+    return DictObject({}, types.MappingProxyType, shown, Held(shown, str(source)))
+
+
+def is_plain_key(key: object) -> bool:
+    """Whether a real object hashes and compares without user code (by value or by identity)."""
+    cls = type(key)
+    if cls in LITERAL_TYPES or isinstance(key, (type, enum.Enum, torch.dtype, torch.device, types.CodeType)):
+        return True
+    if isinstance(key, (tuple, frozenset)) and cls in (tuple, frozenset, torch.Size):
+        return all(is_plain_key(item) for item in key)
+    return cls.__hash__ in (object.__hash__, torch.Tensor.__hash__)
+
+
+def key_value(vm, key: object) -> Value:
+    """The value of a dictionary key or set member: the object itself, held by the entry."""
+    if type(key) in LITERAL_TYPES:
+        return Constant(key)
+    if type(key) is tuple:
+        return TupleObject([key_value(vm, item) for item in key])
+    return Lazy(key, Held(key, f"<{type(key).__name__}>"))
+
+
+def open_cell(vm, cell: CellObject) -> Value | None:
+    """The contents of a cell, None while it is empty."""
+    if not cell.opened:
+        cell.opened = True
+        try:
+            contents = cell.real.cell_contents
+        except ValueError:
+            vm.guards.add(cell.source, kinds.CellEmpty())
+        else:
+            cell.contents = Lazy(contents, CellContents(cell.source))
+    return cell.contents
+
+
+def open_closure(vm, function: FunctionObject) -> list[CellObject]:
+    """The cells of a function's free variables."""
+    if function.closure is None:
+        cells = function.real.__closure__ or ()
+        base = FunctionField(function.source, "closure")
+        function.closure = [look(vm, Lazy(cell, TupleItem(base, i))) for i, cell in enumerate(cells)]
+    return function.closure
+
+
+def open_defaults(vm, function: FunctionObject) -> tuple[Value, Value]:
+    """``__defaults__`` and ``__kwdefaults__`` of a function, looked at."""
+    if function.defaults is None:
+        function.defaults = Constant(None) if function.real is None else Lazy(
+            function.real.__defaults__, FunctionField(function.source, "defaults")
+        )
+    if function.keyword_defaults is None:
+        function.keyword_defaults = Constant(None) if function.real is None else Lazy(
+            function.real.__kwdefaults__, FunctionField(function.source, "kwdefaults")
+        )
+    return look(vm, function.defaults), look(vm, function.keyword_defaults)
+
+
+def instance_dict(vm, value: Value) -> DictObject | None:
+    """The ``__dict__`` of an object as a value, None if its type has none."""
+    if isinstance(value, Tensor):
+        if value.attributes is None:
+            value.attributes = (
+                DictObject({})
+                if value.real is None
+                else open_instance_dict(vm, value.real.__dict__, value.source)
+            )
+        return value.attributes
+    if isinstance(value, Constant):
+        if isinstance(value.value, types.ModuleType):
+            return open_namespace(vm, value.value.__dict__, value.value.__name__)
+        if isinstance(value.value, type) or type(value.value).__dictoffset__ == 0:
+            return None
+        real_dict = object.__getattribute__(value.value, "__dict__")
+        return open_instance_dict(vm, real_dict, Held(value.value, repr(value.value)))
+    if value.attributes is None:
+        if value.cls.__dictoffset__ == 0:
+            return None
+        if value.real is None:
+            value.attributes = DictObject({})
+        else:
+            real_dict = object.__getattribute__(value.real, "__dict__")
+            value.attributes = open_instance_dict(vm, real_dict, value.source)
+    return value.attributes
+
+
+def open_instance_dict(vm, real: dict, source: Source) -> DictObject:
+    """The dictionary behind an object's attributes; of the same object it is the same dictionary."""
+    known = vm.seen.get(id(real))
+    if known is None:
+        known = vm.seen[id(real)] = DictObject({}, type(real), real, InstanceDict(source))
+    return known
+

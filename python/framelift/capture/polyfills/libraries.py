@@ -1,0 +1,320 @@
+"""C functions of ``functools``, ``itertools``, ``collections``, ``heapq`` and ``bisect`` in plain Python.
+
+https://docs.python.org/3/library/itertools.html
+https://docs.python.org/3/library/functools.html
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import functools
+import heapq
+import itertools
+
+from framelift.capture.polyfills.registry import polyfill
+
+MISSING = object()
+
+
+@polyfill(functools.reduce)
+def reduced(function, iterable, initial=MISSING, /):
+    iterator = iter(iterable)
+    value = next(iterator, MISSING) if initial is MISSING else initial
+    if value is MISSING:
+        raise TypeError("reduce() of empty iterable with no initial value")
+    for item in iterator:
+        value = function(value, item)
+    return value
+
+
+@polyfill(functools.cached_property.__get__)
+def cached_property_get(self, instance, owner=None):
+    if instance is None:
+        return self
+    cache = instance.__dict__
+    value = cache.get(self.attrname, MISSING)
+    if value is MISSING:
+        value = self.func(instance)
+        cache[self.attrname] = value
+    return value
+
+
+@polyfill(collections.deque.rotate)
+def deque_rotate(self, n=1, /):
+    if self:
+        for _ in range(n % len(self)):
+            self.appendleft(self.pop())
+
+
+@polyfill(itertools.chain)
+def chained(*iterables):
+    return chained_from(itertools.chain, iterables)
+
+
+@polyfill(itertools.chain.__dict__["from_iterable"])
+def chained_from(cls, iterables):
+    for iterable in iterables:
+        yield from iterable
+
+
+@polyfill(itertools.accumulate)
+def accumulated(iterable, func=None, *, initial=None):
+    iterator = iter(iterable)
+    value = initial
+    if value is None:
+        value = next(iterator, MISSING)
+        if value is MISSING:
+            return
+    yield value
+    for item in iterator:
+        value = value + item if func is None else func(value, item)
+        yield value
+
+
+@polyfill(itertools.islice)
+def sliced(iterable, *bounds):
+    window = slice(*bounds)
+    start, stop, step = window.start or 0, window.stop, window.step or 1
+    return sliced_from(iter(iterable), start, stop, step)
+
+
+def sliced_from(iterator, start, stop, step):
+    wanted, index = start, 0
+    while stop is None or index < stop:
+        item = next(iterator, MISSING)
+        if item is MISSING:
+            return
+        if index == wanted:
+            yield item
+            wanted += step
+            if stop is not None and wanted >= stop:
+                while index + 1 < stop:  # the C iterator consumes up to stop
+                    if next(iterator, MISSING) is MISSING:
+                        return
+                    index += 1
+                return
+        index += 1
+
+
+@polyfill(itertools.product)
+def product(*iterables, repeat=1):
+    pools = [tuple(pool) for pool in iterables] * repeat
+    rows = [()]
+    for pool in pools:
+        rows = [(*row, item) for row in rows for item in pool]
+    return iter(rows)
+
+
+@polyfill(itertools.combinations)
+def combinations(iterable, r):
+    pool = tuple(iterable)
+    return iter([tuple([pool[i] for i in indices]) for indices in chosen(len(pool), r)])
+
+
+def chosen(count, r):
+    if r == 0:
+        return [()]
+    return [
+        (first, *[first + 1 + other for other in rest])
+        for first in range(count)
+        for rest in chosen(count - first - 1, r - 1)
+    ]
+
+
+@polyfill(itertools.permutations)
+def permutations(iterable, r=None):
+    pool = tuple(iterable)
+    length = len(pool) if r is None else r
+    return iter([tuple([pool[i] for i in indices]) for indices in arranged(list(range(len(pool))), length)])
+
+
+def arranged(indices, r):
+    if r == 0:
+        return [()]
+    return [
+        (index, *rest)
+        for position, index in enumerate(indices)
+        for rest in arranged(indices[:position] + indices[position + 1 :], r - 1)
+    ]
+
+
+@polyfill(itertools.repeat)
+def repeated(item, times=MISSING):
+    if times is MISSING:
+        while True:
+            yield item
+    for _ in range(times):
+        yield item
+
+
+@polyfill(itertools.count)
+def counted(start=0, step=1):
+    while True:
+        yield start
+        start += step
+
+
+@polyfill(itertools.cycle)
+def cycled(iterable):
+    kept = []
+    for item in iterable:
+        yield item
+        kept.append(item)
+    while kept:
+        yield from kept
+
+
+@polyfill(itertools.takewhile)
+def taken_while(predicate, iterable):
+    for item in iterable:
+        if not predicate(item):
+            return
+        yield item
+
+
+@polyfill(itertools.dropwhile)
+def dropped_while(predicate, iterable):
+    dropping = True
+    for item in iterable:
+        if dropping and predicate(item):
+            continue
+        dropping = False
+        yield item
+
+
+@polyfill(itertools.starmap)
+def star_mapped(function, iterable):
+    for arguments in iterable:
+        yield function(*arguments)
+
+
+@polyfill(itertools.filterfalse)
+def filtered_false(predicate, iterable):
+    for item in iterable:
+        if not (item if predicate is None else predicate(item)):
+            yield item
+
+
+@polyfill(itertools.pairwise)
+def paired(iterable):
+    iterator = iter(iterable)
+    previous = next(iterator, MISSING)
+    if previous is MISSING:
+        return
+    for item in iterator:
+        yield previous, item
+        previous = item
+
+
+@polyfill(itertools.compress)
+def compressed(data, selectors):
+    for item, selected in zip(data, selectors):
+        if selected:
+            yield item
+
+
+@polyfill(itertools.zip_longest)
+def zipped_longest(*iterables, fillvalue=None):
+    iterators = [iter(iterable) for iterable in iterables]
+    active = len(iterators)
+    finished = [False] * active
+    while active:
+        row = []
+        for number, iterator in enumerate(iterators):
+            item = fillvalue if finished[number] else next(iterator, MISSING)
+            if item is MISSING:
+                finished[number] = True
+                active -= 1
+                if not active:
+                    return
+                item = fillvalue
+            row.append(item)
+        yield tuple(row)
+
+
+@polyfill(itertools.groupby)
+def grouped(iterable, key=None):
+    groups = []
+    for item in iterable:
+        item_key = item if key is None else key(item)
+        if groups and groups[-1][0] == item_key:
+            groups[-1][1].append(item)
+        else:
+            groups.append((item_key, [item]))
+    return iter([(group_key, iter(members)) for group_key, members in groups])
+
+
+@polyfill(heapq.heappush)
+def heap_push(heap, item, /):
+    heap.append(item)
+    position = len(heap) - 1
+    while position > 0:
+        parent = (position - 1) >> 1
+        if not item < heap[parent]:
+            break
+        heap[position] = heap[parent]
+        position = parent
+    heap[position] = item
+
+
+@polyfill(heapq.heappop)
+def heap_pop(heap, /):
+    last = heap.pop()
+    if not heap:
+        return last
+    smallest = heap[0]
+    heap[0] = last
+    heap_sift_up(heap, 0)
+    return smallest
+
+
+@polyfill(heapq.heapify)
+def heapify(heap, /):
+    for position in reversed(range(len(heap) // 2)):
+        heap_sift_up(heap, position)
+
+
+def heap_sift_up(heap, position):
+    """Bubble the smaller child up to a leaf, then the item back towards the start, as the C code does."""
+    end, start = len(heap), position
+    item = heap[position]
+    child = 2 * position + 1
+    while child < end:
+        right = child + 1
+        if right < end and not heap[child] < heap[right]:
+            child = right
+        heap[position] = heap[child]
+        position = child
+        child = 2 * position + 1
+    while position > start:
+        parent = (position - 1) >> 1
+        if not item < heap[parent]:
+            break
+        heap[position] = heap[parent]
+        position = parent
+    heap[position] = item
+
+
+@polyfill(bisect.bisect_right, bisect.bisect)
+def bisect_right(a, x, lo=0, hi=None, *, key=None):
+    hi = len(a) if hi is None else hi
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if x < (a[middle] if key is None else key(a[middle])):
+            hi = middle
+        else:
+            lo = middle + 1
+    return lo
+
+
+@polyfill(bisect.bisect_left)
+def bisect_left(a, x, lo=0, hi=None, *, key=None):
+    hi = len(a) if hi is None else hi
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if (a[middle] if key is None else key(a[middle])) < x:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo

@@ -1,0 +1,24 @@
+"""Marking a Python function as what a C callable means.
+
+A polyfill is plain Python. Capture inlines it in place of the C callable; the same function run by CPython
+must do the same, which ``tests/capture/polyfills`` checks row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def polyfill(*callables: object) -> Callable:
+    """Decorator: inline this function where one of ``callables`` is called."""
+
+    def mark(function: Callable) -> Callable:
+        function.replaces = callables
+        return function
+
+    return mark
+
+
+def leave_to_cpython(what: str) -> None:
+    """A polyfill meets something it does not cover: during capture a break, not an exception of the program."""
+    raise NotImplementedError(what)

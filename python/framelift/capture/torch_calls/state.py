@@ -1,0 +1,71 @@
+"""Torch's global state: read during capture as a constant (the snapshot is guarded), set in the graph.
+
+Also the flags by which code asks whether it is being compiled.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from framelift import torch_internals
+from framelift.capture.datamodel import attributes, constants
+from framelift.capture.natives.registry import native
+from framelift.capture.values import Constant, Tensor
+from framelift.capture.values.objects import Object
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
+
+def state_readers():
+    """``(C function, handler)`` of the functions that read guarded state."""
+    for real in torch_internals.state_readers():
+        yield real, lambda vm, a, k, real=real: constants.fold(vm, real, a, k)
+
+
+def always_true(vm, arguments, keywords):
+    """``is_compiling()`` and its kin."""
+    return Constant(True)
+
+
+def always_false(vm, arguments, keywords):
+    """``torch.jit.is_tracing()`` and its kin."""
+    return Constant(False)
+
+
+def compiling_flags():
+    """``(function, handler)`` of the questions whose answer is fixed during capture."""
+    for real in torch_internals.compiling_questions():
+        yield real, always_true
+    for real in torch_internals.tracing_questions():
+        yield real, always_false
+
+
+@native(torch._C._log_api_usage_once)
+def log_api_usage(vm, arguments, keywords):
+    """Usage statistics have no effect on the program."""
+    return Constant(None)
+
+
+@native(torch._C._len_torch_dispatch_stack)
+def dispatch_modes(vm, arguments, keywords):
+    """Captures begin without a mode; the one that makes the graph is not the program's."""
+    return Constant(0)
+
+
+@native(torch._C._get_tracing_state)
+def tracing_state(vm, arguments, keywords):
+    return Constant(None)
+
+
+@native(*torch_internals.override_questions())
+def has_torch_function(vm, arguments, keywords):
+    """Whether an argument overrides torch functions: plain tensors don't."""
+    pending = list(arguments)
+    while pending:
+        value = vm.look(pending.pop())
+        if hasattr(value, "items") and isinstance(value.items, list):
+            pending.extend(value.items)
+        elif isinstance(value, Object) and not isinstance(value, Tensor):
+            if attributes.lookup(vm, value.cls, "__torch_function__") is not attributes.ABSENT:
+                raise Break(reasons.TENSOR_SUBCLASS, value.cls.__qualname__)
+    return Constant(False)

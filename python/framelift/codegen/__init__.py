@@ -1,0 +1,20 @@
+"""The codegen room: from a finished graph to something that computes it.
+
+A *backend* is a name or a callable ``(graph_module, example_inputs) -> callable``, the same thing it is for
+``torch.compile``. ``resolve`` turns what the user passed into a ``Backend`` (and refuses what it does not
+know, before anything runs); ``compile_graph`` applies it to a ``FinishedGraph`` and says what was used and
+why, for ``explain``.
+
+- ``"eager"`` runs the graph node by node. It is right for every graph.
+- ``"inductor"`` is PyTorch's compiler. It gets graphs that it computes rightly outside of TorchDynamo: no
+  gradients through the graph, no writes to inputs. Asked for by name, any other graph is an error that says
+  so.
+- ``None``, the default, is Inductor where it applies and eager elsewhere.
+- A callable gets every graph, and what it raises reaches the user unchanged.
+
+A backend's callable takes the graph's inputs as positional arguments and returns a tuple or a list.
+"""
+
+from framelift.codegen.backends import Backend, CompiledGraph, compile_graph, resolve
+
+__all__ = ["Backend", "CompiledGraph", "compile_graph", "resolve"]

@@ -1,0 +1,192 @@
+"""Backends: what they are called, which graphs they take, and how they are run."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from framelift import torch_internals
+from framelift.graph import preserved_torch_state
+from framelift.graph.metadata import tensors_in
+from framelift.graph.nodes import EXAMPLE, enter_inference_mode
+from framelift.graph.torch_state import read_state, restore_state
+from framelift.observe import reasons
+from framelift.observe.errors import Misuse, UnknownBackend
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule
+
+    from framelift.graph.builder import FinishedGraph
+
+Runner = Callable[..., Any]
+
+BACKEND_NAMES = ("eager", "inductor")
+"""The names that ``backend=`` may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What compiles graphs.
+
+    ``name`` is for the reader. ``compile`` takes any graph with its example inputs; with ``inductor`` set,
+    graphs that Inductor computes rightly are given to it instead, with those settings. ``required`` means
+    that Inductor was asked for by name.
+    """
+
+    name: str
+    compile: Callable[[GraphModule, Sequence[Any]], Runner]
+    inductor: Mapping[str, Any] | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGraph:
+    """The callable that computes a graph, the backend that made it, and why not another ("" if none was)."""
+
+    run: Runner
+    used: str
+    reason: str
+
+
+def resolve(
+    backend: str | Callable[..., Runner] | None,
+    mode: str | None = None,
+    options: dict[str, Any] | None = None,
+) -> Backend:
+    """The backend for the arguments of ``compile``. Raises ``Misuse`` for what has no meaning."""
+    if mode is not None and options is not None:
+        raise Misuse(reasons.MODE_AND_OPTIONS, f"mode={mode!r}, options={options!r}")
+    match backend:
+        case None:
+            return Backend("default", run_eagerly, inductor_settings(mode, options))
+        case "inductor":
+            return Backend("inductor", run_eagerly, inductor_settings(mode, options), required=True)
+        case "eager":
+            if options:
+                raise Misuse(
+                    reasons.UNKNOWN_OPTION, f'options={options!r} with backend="eager"', allowed="none"
+                )
+            if mode not in (None, "default"):
+                raise Misuse(reasons.UNKNOWN_MODE, f'mode={mode!r} with backend="eager"', allowed="'default'")
+            return Backend("eager", run_eagerly)
+        case str():
+            close = difflib.get_close_matches(backend, BACKEND_NAMES, 1)
+            raise UnknownBackend(backend, BACKEND_NAMES, close[0] if close else "")
+    if not callable(backend):
+        allowed = ", ".join(map(repr, BACKEND_NAMES))
+        raise Misuse(reasons.WRONG_ARGUMENT_TYPE, f"backend={backend!r}", allowed=f"{allowed}, or a callable")
+    named: dict[str, Any] = {}
+    if mode not in (None, "default"):
+        named["mode"] = mode
+    if options:
+        named["options"] = options
+    return Backend(getattr(backend, "__name__", None) or repr(backend), call_user_backend(backend, named))
+
+
+def inductor_settings(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
+    """The settings that a mode or options stand for. Raises ``Misuse`` with Inductor's own words."""
+    try:
+        return torch_internals.inductor_patches(mode, options)
+    except RuntimeError as error:
+        if options is None:
+            allowed = ", ".join(map(repr, torch_internals.inductor_modes()))
+            raise Misuse(reasons.UNKNOWN_MODE, f"mode={mode!r}", allowed=allowed) from error
+        raise Misuse(reasons.UNKNOWN_OPTION, f"options={options!r}: {shorten(str(error), 400)}") from error
+
+
+def run_eagerly(module: GraphModule, example_inputs: Sequence[Any]) -> Runner:
+    """The graph itself, node by node."""
+    torch_internals.generate_code(module)
+    return module.forward
+
+
+def call_user_backend(
+    function: Callable[..., Runner], named: dict[str, Any]
+) -> Callable[[GraphModule, Sequence[Any]], Runner]:
+    """A callable of the user as a backend; what it raises is the user's."""
+
+    def compile_with_function(module: GraphModule, example_inputs: Sequence[Any]) -> Runner:
+        torch_internals.generate_code(module)
+        run = function(module, list(example_inputs), **named)
+        if not callable(run):
+            raise Misuse(reasons.BACKEND_RESULT, f"backend={function!r} returned {run!r}")
+        return run
+
+    return compile_with_function
+
+
+def why_not_inductor(graph: FinishedGraph) -> str:
+    """Why Inductor would not compute this graph rightly here, or "" if it does."""
+    if graph.trains:
+        return "a result needs a gradient, and training graphs are not given to Inductor yet"
+    if any(node.target is enter_inference_mode for node in graph.module.graph.nodes):
+        return "the graph enters inference mode, and Inductor's results would not be inference tensors"
+    if graph.mutated_inputs:
+        return "the graph writes to an input, and such graphs are not given to Inductor yet"
+    return ""
+
+
+def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
+    """Compile ``graph``. Called with the thread's torch state as at the beginning of the graph.
+
+    The graph's shape conditions are complete only after this. Raises what the backend raises.
+    """
+    if backend.inductor is None:
+        run = backend.compile(graph.module, graph.example_inputs)
+        return CompiledGraph(restoring_state(graph, run), backend.name, "")
+    reason = why_not_inductor(graph)
+    if reason and backend.required:
+        raise Misuse(reasons.BACKEND_REFUSED, f'backend="inductor": {reason}', allowed='None or "eager"')
+    if not reason and not computes_tensors(graph):
+        reason = "the graph computes no tensor"
+    if reason:
+        return eager_instead(graph, reason)
+    try:
+        # No result needs a gradient, so the graph is one for inference whatever the grad mode of the call is.
+        with preserved_torch_state(), torch.no_grad():
+            run = torch_internals.compile_with_inductor(
+                graph.module, graph.fake_inputs, graph.fake_mode, dict(backend.inductor)
+            )
+    except torch_internals.no_cpp_compiler_errors() as error:
+        if backend.required:
+            raise
+        return eager_instead(graph, f"no C++ compiler: {error}")
+    return CompiledGraph(run, "inductor", "")
+
+
+def eager_instead(graph: FinishedGraph, reason: str) -> CompiledGraph:
+    """The graph run node by node, because Inductor does not apply."""
+    return CompiledGraph(restoring_state(graph, run_eagerly(graph.module, ())), "eager", reason)
+
+
+def computes_tensors(graph: FinishedGraph) -> bool:
+    """Whether a call of the graph gives a tensor."""
+    calls = (node for node in graph.module.graph.nodes if node.op in ("call_function", "call_method"))
+    return any(True for node in calls for _ in tensors_in(node.meta[EXAMPLE]))
+
+
+def restoring_state(graph: FinishedGraph, run: Runner) -> Runner:
+    """``run``, but when it raises the thread's torch state is what it was before.
+
+    A graph between two of whose nodes grad mode is off would leave it off. The state to go back to is that of
+    now: guards let a call in only with the state at capture, which is the state at compilation.
+    """
+    if not graph.sets_state:
+        return run
+    saved = read_state()
+
+    def run_and_restore(*inputs: Any) -> Any:
+        try:
+            return run(*inputs)
+        except BaseException as error:
+            traceback.clear_frames(error.__traceback__)  # leaves the inference modes that frames still hold
+            restore_state(saved)
+            raise
+
+    return run_and_restore

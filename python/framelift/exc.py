@@ -1,0 +1,46 @@
+"""Exceptions that framelift raises, also under the names that ``torch._dynamo.exc`` has for them.
+
+All are ``FrameliftError``, a ``RuntimeError``; each has its row of ``observe.reasons`` as ``reason``. An
+exception of the compiled program itself is never wrapped.
+"""
+
+from framelift.observe.errors import (
+    BackendFailed,
+    FrameliftError,
+    InternalError,
+    LimitReached,
+    Misuse,
+    Recompiled,
+    UnknownBackend,
+    UnknownSetting,
+    Unsupported,
+)
+
+TorchDynamoException = FrameliftError
+InternalTorchDynamoError = InternalError
+BackendCompilerFailed = BackendFailed
+InvalidBackend = UnknownBackend
+RecompileError = Recompiled
+FailOnRecompileLimitHit = LimitReached
+RecompileLimitExceeded = LimitReached
+UserError = Misuse
+
+__all__ = [
+    "BackendCompilerFailed",
+    "BackendFailed",
+    "FailOnRecompileLimitHit",
+    "FrameliftError",
+    "InternalError",
+    "InternalTorchDynamoError",
+    "InvalidBackend",
+    "LimitReached",
+    "Misuse",
+    "RecompileError",
+    "RecompileLimitExceeded",
+    "Recompiled",
+    "TorchDynamoException",
+    "UnknownBackend",
+    "UnknownSetting",
+    "Unsupported",
+    "UserError",
+]

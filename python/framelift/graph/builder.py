@@ -1,0 +1,408 @@
+"""Building a graph: one node per call of the program, each run on fake tensors when it is recorded.
+
+The body of the graph keeps the program's order. In front of it stand the placeholders, and behind those the
+nodes that read sizes, so that a size is what it was before any tensor changed its shape.
+
+A node that may change something (writes to an argument, draws random numbers, sets torch state, returns
+nothing) stays in the graph even if nobody uses its result; any other unused node is dropped at ``finish``,
+and so is an input that no remaining node reads.
+"""
+
+from __future__ import annotations
+
+import keyword
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import fx
+
+from framelift import torch_internals
+from framelift.graph.errors import UnsupportedOperator
+from framelift.graph.metadata import Answer, Metadata, tensors_in
+from framelift.graph.nodes import (
+    EFFECT,
+    EXAMPLE,
+    PLAIN_ARGUMENTS,
+    PLAIN_RESULTS,
+    drop_unused,
+    enter_inference_mode,
+    exit_inference_mode,
+    has_effect,
+    print_nodes,
+    rebuild,
+    runs_autograd,
+    size_reader,
+    target_name,
+)
+from framelift.graph.shapes import (
+    Binding,
+    InputSymbols,
+    Number,
+    ShapeConditions,
+    ShapeExpressions,
+    Symbolic,
+    collect_conditions,
+    is_symbolic,
+)
+from framelift.graph.verify import verify
+
+if TYPE_CHECKING:
+    from framelift.guards.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInput:
+    """An input: its placeholder, where it comes from, the object met at capture, and how its fake came in."""
+
+    node: fx.Node
+    source: Source
+    real: Any
+    fake: Any
+    requires_grad: bool
+    storage: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedGraph:
+    """A graph ready for a backend.
+
+    ``inputs`` are the sources of the placeholders, in order; ``example_inputs`` the real tensors met at
+    capture and symbolic numbers (drop them after compiling: they keep the user's tensors alive),
+    ``fake_inputs`` their fakes.
+
+    ``mutated_inputs``: running it writes to an input or changes its metadata. ``uses_rng``: it draws random
+    numbers. ``sets_state``: it has nodes that change torch state, and would leave it changed if it failed
+    between them. ``trains``: an output requires a gradient, or the graph itself runs autograd.
+    """
+
+    module: fx.GraphModule
+    inputs: tuple[Source, ...]
+    example_inputs: list[Any]
+    fake_inputs: list[Any]
+    fake_mode: Any
+    mutated_inputs: bool
+    uses_rng: bool
+    sets_state: bool
+    trains: bool
+    operator_count: int
+
+    def __str__(self) -> str:
+        return print_nodes(self.module.graph.nodes)
+
+
+class GraphBuilder:
+    """One graph in the making. ``check`` has the finished graph verified against its laws."""
+
+    __slots__ = (
+        "_body",
+        "_expressions",
+        "_graph",
+        "_inputs",
+        "_items",
+        "_last_placeholder",
+        "_metadata",
+        "_names",
+        "_open_contexts",
+        "_producers",
+        "_reads",
+        "_symbols",
+        "check",
+    )
+
+    def __init__(self, *, check: bool = False) -> None:
+        self.check = check
+        self._metadata = Metadata()
+        self._graph = fx.Graph()
+        self._inputs: list[GraphInput] = []
+        self._names: set[str] = set()
+        self._items: dict[tuple[fx.Node, Any], fx.Node] = {}
+        self._producers: dict[int, fx.Node] = {}
+        self._reads: dict[tuple[fx.Node, str, int], fx.Node] = {}
+        self._last_placeholder: fx.Node | None = None
+        self._body: fx.Node | None = None
+        self._open_contexts: list[Any] = []
+        self._symbols = InputSymbols()
+        self._expressions = ShapeExpressions(self._symbols, self._read_symbol, self._emit_scalar)
+
+    @property
+    def fake_mode(self) -> Any:
+        """The mode whose fake tensors stand in this graph."""
+        return self._metadata.fake_mode
+
+    @property
+    def shape_env(self) -> Any:
+        """The shape environment of this graph's symbols."""
+        return self._metadata.shape_env
+
+    # --- inputs ------------------------------------------------------------------------------------------
+
+    def tensor_input(
+        self, tensor: torch.Tensor, source: Source, dynamic: frozenset[int] = frozenset()
+    ) -> fx.Node:
+        """A placeholder for an outside tensor; sizes in ``dynamic`` become symbols.
+
+        A tensor has one placeholder: asking twice for the same object is the caller's mistake. Raises
+        ``UnsupportedOperator`` for kinds of tensors that fake tensors don't know.
+        """
+        name = self._unique_name(str(source))
+        fake = self._metadata.fake_input(tensor, name, dynamic)
+        node = self._placeholder(name, fake)
+        self._producers[id(fake)] = node
+        self._inputs.append(
+            GraphInput(node, source, tensor, fake, fake.requires_grad, torch_internals.storage_key(fake))
+        )
+        if dynamic:
+            self._symbols.add_tensor(fake, source, node, dynamic)
+        return node
+
+    def scalar_input(
+        self, value: int | float, source: Source
+    ) -> tuple[fx.Node, torch.SymInt | torch.SymFloat]:
+        """A placeholder for a number of the program that the graph leaves open, and its symbol.
+
+        Raises ``UnsupportedOperator`` for what can't be one: bools, infinities, nan, ints beyond 64 bits.
+        """
+        name = self._unique_name(str(source))
+        if type(value) is int and -(2**63) <= value < 2**63:
+            symbolic = torch_internals.symbolic_int(self.shape_env, value, name)
+        elif type(value) is float and value - value == 0.0:
+            symbolic = torch_internals.symbolic_float(self.shape_env, value, name)
+        else:
+            raise UnsupportedOperator(NotImplementedError(repr(value)), name, f"{value!r} can't be a symbol")
+        node = self._placeholder(name, symbolic)
+        self._inputs.append(GraphInput(node, source, value, symbolic, False, None))
+        self._symbols.add_number(symbolic, source, node)
+        return node, symbolic
+
+    def _placeholder(self, name: str, example: Any) -> fx.Node:
+        graph = self._graph
+        if self._last_placeholder is not None:
+            with graph.inserting_after(self._last_placeholder):
+                node = graph.create_node("placeholder", name, name=name)
+        elif self._body is not None:
+            with graph.inserting_before(next(iter(graph.nodes))):
+                node = graph.create_node("placeholder", name, name=name)
+        else:
+            node = graph.create_node("placeholder", name, name=name)
+        node.meta[EXAMPLE] = example
+        self._last_placeholder = node
+        return node
+
+    def _unique_name(self, spelling: str) -> str:
+        """An argument name for the generated code that reminds of the user's spelling."""
+        stem = re.sub(r"\W+", "_", spelling).strip("_") or "input"
+        if stem[0].isdigit() or keyword.iskeyword(stem) or stem == "self":
+            stem = f"input_{stem}"
+        name = stem
+        count = 0
+        while name in self._names:
+            count += 1
+            name = f"{stem}_{count}"
+        self._names.add(name)
+        return name
+
+    # --- calls -------------------------------------------------------------------------------------------
+
+    def call_function(
+        self, target: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None = None
+    ) -> fx.Node:
+        """Record ``target(*args, **kwargs)``; nodes and symbolic numbers stand in ``args`` for their values.
+
+        The node's ``meta["example_value"]`` is the result on fake tensors: a fake, a container of them, or a
+        plain or symbolic number. Raises ``OperatorError``, ``DataDependent`` or ``UnsupportedOperator``;
+        then nothing is recorded.
+        """
+        arguments, named = tuple(args), dict(kwargs or {})
+        answer = self._metadata.run(target, self._values(arguments), self._values(named))
+        return self._record("call_function", target, arguments, named, answer)
+
+    def call_method(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> fx.Node:
+        """Record ``args[0].name(*args[1:], **kwargs)``, as ``call_function`` does."""
+        arguments, named = tuple(args), dict(kwargs or {})
+        answer = self._metadata.run_method(name, self._values(arguments), self._values(named))
+        return self._record("call_method", name, arguments, named, answer)
+
+    def item(self, node: fx.Node, index: Any) -> fx.Node:
+        """The node of one item of a tuple, list, named tuple or dictionary result; the same one every
+        time."""
+        key = (node, index)
+        found = self._items.get(key)
+        if found is None:
+            found = self._graph.create_node("call_function", operator.getitem, (node, index))
+            found.meta[EXAMPLE] = node.meta[EXAMPLE][index]
+            self._note_producer(found)
+            self._begin_body(found)
+            self._items[key] = found
+        return found
+
+    def scalar(self, symbolic: Symbolic) -> fx.Node | Number:
+        """A node that computes a symbolic number; the number itself where it has become known.
+
+        Raises ``UnsupportedOperator`` for expressions that no node can compute.
+        """
+        return self._expressions.node(symbolic)
+
+    def node_of(self, fake: torch.Tensor) -> fx.Node | None:
+        """The first node whose result was this very fake: in-place calls return an old tensor."""
+        node = self._producers.get(id(fake))
+        return node if node is not None and node.meta[EXAMPLE] is fake else None
+
+    def _record(
+        self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Answer
+    ) -> fx.Node:
+        """Put an answered call into the graph."""
+        value = answer.value
+        self._check_result(target, value)
+        node = self._graph.create_node(kind, target, self._nodes(args), self._nodes(kwargs))
+        node.meta[EXAMPLE] = value
+        if answer.writes or answer.random:
+            node.meta[EFFECT] = "data"
+        elif has_effect(target, value):
+            node.meta[EFFECT] = "state"
+        if target is enter_inference_mode:
+            self._open_contexts.append(value)
+        elif target is exit_inference_mode:
+            self._open_contexts.remove(self._values(args)[0])
+        self._note_producer(node)
+        self._begin_body(node)
+        return node
+
+    def _note_producer(self, node: fx.Node) -> None:
+        value = node.meta[EXAMPLE]
+        if isinstance(value, torch.Tensor):
+            self._producers.setdefault(id(value), node)
+        elif is_symbolic(value):
+            self._expressions.remember(value, node)
+
+    def _begin_body(self, node: fx.Node) -> None:
+        if self._body is None:
+            self._body = node
+
+    def _check_result(self, target: Any, value: Any) -> None:
+        """Refuse results that a graph can't hold."""
+        name = target_name(target)
+        if isinstance(value, torch.Tensor):
+            if not torch_internals.is_fake_of(self.fake_mode, value):
+                error = NotImplementedError(f"{name} returned a {type(value).__qualname__}")
+                raise UnsupportedOperator(
+                    error, name, "it returns a tensor that does not come from its arguments"
+                )
+        elif isinstance(value, tuple | list):
+            for item in value:
+                self._check_result(target, item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                self._check_result(target, item)
+        elif not (value is None or isinstance(value, PLAIN_RESULTS) or target is enter_inference_mode):
+            error = NotImplementedError(f"{name} returned a {type(value).__qualname__}")
+            raise UnsupportedOperator(
+                error, name, f"a {type(value).__qualname__} can't be a value in a graph"
+            )
+
+    def _values(self, argument: Any) -> Any:
+        """Arguments with nodes replaced by their examples."""
+        if isinstance(argument, fx.Node):
+            return argument.meta[EXAMPLE]
+        return rebuild(argument, self._values)
+
+    def _nodes(self, argument: Any) -> Any:
+        """Arguments with symbolic numbers replaced by nodes that compute them."""
+        if is_symbolic(argument):
+            return self._expressions.node(argument)
+        if isinstance(argument, tuple | list | dict | slice):
+            return rebuild(argument, self._nodes)
+        if argument is None or isinstance(argument, PLAIN_ARGUMENTS) or callable(argument):
+            return argument
+        kind = type(argument).__qualname__
+        error = NotImplementedError(f"a {kind} among the arguments")
+        raise UnsupportedOperator(error, kind, f"a {kind} can't be an argument in a graph")
+
+    def depend_on_storage_offsets(self) -> None:
+        """The caller has read a storage offset from a fake: those of the inputs become conditions."""
+        self._metadata.offsets_matter = True
+
+    # --- symbolic numbers --------------------------------------------------------------------------------
+
+    def _read_symbol(self, bound: Binding, node: fx.Node) -> fx.Node:
+        """The node that reads a symbol from its input, in front of the body."""
+        if bound.what in ("int", "float"):
+            return node
+        key = (node, bound.what, bound.dimension)
+        found = self._reads.get(key)
+        if found is None:
+            target, args = size_reader(bound, node)
+            if self._body is None:
+                found = self._graph.create_node("call_function", target, args)
+            else:
+                with self._graph.inserting_before(self._body):
+                    found = self._graph.create_node("call_function", target, args)
+            found.meta[EXAMPLE] = target(*(self._values(argument) for argument in args))
+            self._reads[key] = found
+        return found
+
+    def _emit_scalar(self, target: Callable[..., Any], args: tuple[Any, ...]) -> fx.Node:
+        """A node of the arithmetic of symbolic numbers."""
+        node = self._graph.create_node("call_function", target, args)
+        node.meta[EXAMPLE] = target(*(self._values(argument) for argument in args))
+        self._begin_body(node)
+        return node
+
+    def shape_conditions(self) -> ShapeConditions:
+        """What the graph assumes of its symbols, with their bindings; complete once a backend has compiled
+        it."""
+        if self._metadata.offsets_matter:
+            for entry in self._inputs:
+                if isinstance(entry.real, torch.Tensor) and entry.real.layout is torch.strided:
+                    self._symbols.require_offset(entry.fake, entry.source)
+            self._metadata.offsets_matter = False
+        return collect_conditions(self.shape_env, self._symbols)
+
+    # --- the end -----------------------------------------------------------------------------------------
+
+    def finish(self, outputs: Sequence[fx.Node]) -> FinishedGraph:
+        """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
+        self.close()
+        mutated = any(self._is_mutated(entry) for entry in self._inputs)
+        trains = any(
+            tensor.requires_grad for node in outputs for tensor in tensors_in(node.meta[EXAMPLE])
+        ) or any(runs_autograd(node) for node in self._graph.nodes)
+        self._graph.output(tuple(outputs))
+        drop_unused(self._graph)
+        kept = [entry for entry in self._inputs if entry.node.users]
+        for entry in self._inputs:
+            if not entry.node.users:
+                self._graph.erase_node(entry.node)
+        finished = FinishedGraph(
+            module=torch_internals.graph_module(self._graph, "FrameliftGraph"),
+            inputs=tuple(entry.source for entry in kept),
+            example_inputs=[entry.real if entry.storage is not None else entry.fake for entry in kept],
+            fake_inputs=[entry.fake for entry in kept],
+            fake_mode=self.fake_mode,
+            mutated_inputs=mutated,
+            uses_rng=self._metadata.random,
+            sets_state=any(node.meta.get(EFFECT) == "state" for node in self._graph.nodes),
+            trains=trains,
+            operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
+        )
+        if self.check:
+            verify(finished, self.fake_mode, frozenset(self._symbols.bindings))
+        return finished
+
+    def close(self) -> None:
+        """Leave what recorded calls have entered on this thread and not left; safe to call twice."""
+        while self._open_contexts:
+            exit_inference_mode(self._open_contexts.pop())
+
+    def _is_mutated(self, entry: GraphInput) -> bool:
+        """Whether the graph writes to an input, or changes its metadata."""
+        if entry.storage is None:
+            return False
+        return (
+            entry.storage in self._metadata.written
+            or torch_internals.storage_key(entry.fake) != entry.storage
+            or entry.fake.requires_grad != entry.requires_grad
+        )

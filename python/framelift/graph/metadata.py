@@ -1,0 +1,205 @@
+"""What a call does to shape, stride, dtype, device, aliasing and gradients: asked here and nowhere else.
+
+The answer comes from running the call on fake tensors, which have all of that and no data. The call runs on
+this thread with the thread's real torch state (grad mode, autocast, default dtype ...), because the state
+takes part in the answer: whoever asks has set it. Results computed under grad mode carry a real autograd
+history.
+
+Besides the result, ``Metadata`` watches every operator that the call reaches and reports which tensors it
+writes to and whether it draws random numbers. The sources are the operators' schemas and tags; operators that
+update running statistics say so by their argument names only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from framelift import torch_internals
+from framelift.graph.errors import CallFailed, DataDependent, OperatorError, UnsupportedOperator
+from framelift.graph.nodes import enter_inference_mode, exit_inference_mode, target_name
+
+if TYPE_CHECKING:
+    from torch._ops import OpOverload
+
+_NEEDS_DATA = frozenset({"numpy", "__array__"})
+"""Methods that give a tensor's numbers to Python and that fake tensors refuse with a general error."""
+
+_OFFSET_READERS = frozenset({"storage_offset", "as_strided", "as_strided_", "as_strided_scatter", "set_"})
+"""Methods whose result depends on the storage offset of their tensor."""
+
+_THREAD_GUARDS = (enter_inference_mode, exit_inference_mode)
+"""Functions that save or restore all dispatch state of the thread: called while the fake mode is not on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The result of a call on fake tensors; ``writes`` if it changed an argument or something global."""
+
+    value: Any
+    writes: bool
+    random: bool
+
+
+class Metadata:
+    """The fake tensors of one capture.
+
+    ``written`` holds the storage of every tensor that a call wrote to; ``random`` is true once a call drew
+    random numbers; ``offsets_matter`` once a result depended on a storage offset.
+    """
+
+    __slots__ = ("_drew", "_touched", "fake_mode", "offsets_matter", "random", "shape_env", "written")
+
+    def __init__(self) -> None:
+        self.fake_mode, self.shape_env = torch_internals.new_fake_mode()
+        self.written: set[int] = set()
+        self.random = False
+        self.offsets_matter = False
+        self._touched: list[torch.Tensor] = []
+        self._drew = False
+        torch_internals.observe_dispatch(self.fake_mode, self._observe)
+
+    def fake_input(self, tensor: torch.Tensor, name: str, dynamic: frozenset[int]) -> torch.Tensor:
+        """The fake that stands for an outside tensor. Raises ``UnsupportedOperator`` if there is none."""
+        try:
+            if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
+                raise NotImplementedError(f"tensor subclass {type(tensor).__qualname__}")
+            if tensor.is_inference() is torch.is_inference_mode_enabled():
+                return self._convert(tensor, name, dynamic)
+            with torch.inference_mode(tensor.is_inference()):
+                return self._convert(tensor, name, dynamic)
+        except Exception as error:
+            raise UnsupportedOperator(
+                error, name, f"this tensor can't be an input of a graph: {error}"
+            ) from error
+
+    def _convert(self, tensor: torch.Tensor, name: str, dynamic: frozenset[int]) -> torch.Tensor:
+        if dynamic:
+            return torch_internals.fake_dynamic_tensor(self.fake_mode, tensor, name, dynamic)
+        return torch_internals.fake_static_tensor(self.fake_mode, tensor, name)
+
+    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+        """Call ``function`` with fakes in the place of tensors. Raises a ``CallFailed`` and nothing else."""
+        name = target_name(function)
+        if touches_generator(function):
+            error = NotImplementedError(name)
+            raise UnsupportedOperator(error, name, "reads or sets the state of a random number generator")
+        if name in _OFFSET_READERS:
+            self.offsets_matter = True
+        return self._ask(name, function, args, kwargs, args)
+
+    def run_method(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
+        """Call the method ``name`` of ``args[0]`` with the other arguments."""
+        if name in _NEEDS_DATA:
+            raise DataDependent(NotImplementedError(name), name, "gives the numbers in a tensor to Python")
+        if name in _OFFSET_READERS:
+            self.offsets_matter = True
+        try:
+            method = getattr(args[0], name)
+        except AttributeError as error:
+            raise OperatorError(error, name, str(error)) from error
+        return self._ask(name, method, args[1:], kwargs, args)
+
+    def _ask(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        reachable: Sequence[Any],
+    ) -> Answer:
+        """Run the call under the fake mode; ``reachable`` and ``kwargs`` hold all tensors it can write to."""
+        self._touched.clear()
+        self._drew = False
+        try:
+            mode = nullcontext() if function in _THREAD_GUARDS else self.fake_mode
+            with mode, torch_internals.quiet_fake_tensors():
+                value = function(*args, **kwargs)
+        except Exception as error:
+            raise classify(error, name, function) from error
+        writes = bool(self._touched) and self._note_writes(reachable, kwargs)
+        self.random |= self._drew
+        return Answer(value, writes, self._drew)
+
+    def _observe(self, overload: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Note the effects of one operator that is about to run on fakes."""
+        effects = torch_internals.operator_effects(overload)
+        if effects.none:
+            return
+        for place in effects.written:
+            self._touch(_argument(place, args, kwargs))
+        if effects.statistics and _argument(effects.training, args, kwargs):
+            for place in effects.statistics:
+                self._touch(_argument(place, args, kwargs))
+        if effects.random:
+            switches = [_argument(place, args, kwargs) for place in effects.switches]
+            self._drew |= not any(type(switch) in (bool, int, float) and not switch for switch in switches)
+
+    def _touch(self, written: object) -> None:
+        if isinstance(written, torch.Tensor):
+            self._touched.append(written)
+        elif isinstance(written, list | tuple):
+            for item in written:
+                self._touch(item)
+
+    def _note_writes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+        """Whether a tensor written to is (a view of) an argument, rather than something made by the call."""
+        touched = {torch_internals.storage_key(tensor) for tensor in self._touched}
+        self._touched.clear()
+        reached = {torch_internals.storage_key(tensor) for tensor in tensors_in((args, kwargs))}
+        self.written |= touched & reached
+        return not touched.isdisjoint(reached)
+
+
+def touches_generator(function: object) -> bool:
+    """Whether a function belongs to torch's interface to its generators (``torch.manual_seed`` ...).
+
+    Told by the module that defines it: other parts of torch put wrappers in the place of these functions.
+    """
+    module = getattr(function, "__module__", None)
+    return isinstance(module, str) and re.fullmatch(r"torch\.(\w+\.)?random", module) is not None
+
+
+def tensors_in(value: object) -> Iterator[torch.Tensor]:
+    """The tensors in a nest of tuples, lists, dictionaries and slices, in order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from tensors_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_in(item)
+    elif isinstance(value, slice):
+        yield from tensors_in((value.start, value.stop, value.step))
+
+
+def classify(error: Exception, name: str, function: object = None) -> CallFailed:
+    """Which kind of failure an exception raised by a call on fake tensors is."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, torch_internals.data_dependent_errors()):
+        return DataDependent(error, name, "the result depends on the numbers in a tensor")
+    if isinstance(error, torch_internals.unsupported_errors()):
+        return UnsupportedOperator(error, name, f"no answer without running it: {text}")
+    if isinstance(error, AttributeError | AssertionError) and function is not getattr:
+        return UnsupportedOperator(error, name, f"{type(error).__name__} without running it: {text}")
+    if "data pointer" in text or "invalid python storage" in text:
+        return UnsupportedOperator(
+            error, name, "the memory of a tensor does not exist while it is being captured"
+        )
+    return OperatorError(error, name, text)
+
+
+def _argument(
+    place: torch_internals.ArgumentPlace | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """The argument of an operator by position or by name, or its default."""
+    if place is None:
+        return None
+    position, name, default = place
+    return args[position] if position < len(args) else kwargs.get(name, default)

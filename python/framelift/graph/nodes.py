@@ -1,0 +1,188 @@
+"""Small facts about nodes: their keys, what their arguments hold, which of them must stay, how they print."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import fx
+
+if TYPE_CHECKING:
+    from framelift.graph.shapes import Binding
+
+EXAMPLE = "example_value"
+"""The key of ``fx.Node.meta`` under which a node's fake result stands: the name that backends look for."""
+
+EFFECT = "framelift_effect"
+"""The key of ``fx.Node.meta`` that marks a node which stays although nobody uses it: "data" if it writes to
+a tensor or draws random numbers, "state" if it changes something else."""
+
+enter_inference_mode = torch.autograd.grad_mode._enter_inference_mode
+exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
+
+PLAIN_RESULTS = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    torch.SymInt,
+    torch.SymFloat,
+    torch.SymBool,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+)
+"""What a call may return besides tensors and containers. None is allowed too, and means an effect."""
+
+PLAIN_ARGUMENTS = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    enum.Enum,
+    torch.dtype,
+    torch.device,
+    torch.layout,
+    torch.memory_format,
+    type(Ellipsis),
+    fx.Node,
+)
+"""Arguments that a graph holds as they are; None and functions too."""
+
+_STATE_CHANGE = re.compile(r"(^|_)(set|enter|exit|push|pop|increment|decrement|clear)(_|$)")
+"""Names of functions that change the state of the thread or the process although they return something."""
+
+_AUTOGRAD = frozenset({"backward", "grad", "_engine_run_backward"})
+
+
+def target_name(target: Any) -> str:
+    """The name of what a node calls, for messages."""
+    return target if isinstance(target, str) else getattr(target, "__name__", None) or repr(target)
+
+
+def has_effect(target: Any, result: Any) -> bool:
+    """Whether a call may change something besides its arguments' data, judged by its name and its result.
+
+    A call that returns nothing is taken to do something. Names that end in an underscore change the tensor's
+    metadata or its place in autograd even where no operator says so (``requires_grad_``).
+    """
+    name = target_name(target)
+    in_place = name.endswith("_") and not name.endswith("__")
+    return result is None or in_place or _STATE_CHANGE.search(name) is not None
+
+
+def runs_autograd(node: fx.Node) -> bool:
+    """Whether a node runs the autograd engine."""
+    if node.op == "call_method":
+        return node.target == "backward"
+    module = getattr(node.target, "__module__", None) or ""
+    return module.startswith("torch.autograd") and target_name(node.target) in _AUTOGRAD
+
+
+def rebuild(argument: Any, change: Callable[[Any], Any]) -> Any:
+    """A new container with ``change`` applied to the parts of this one; anything else is returned itself."""
+    kind = type(argument)
+    if kind is tuple or kind is torch.Size:
+        return tuple(map(change, argument))
+    if kind is list:
+        return [change(item) for item in argument]
+    if kind is dict:
+        return {key: change(item) for key, item in argument.items()}
+    if kind is slice:
+        return slice(change(argument.start), change(argument.stop), change(argument.step))
+    if isinstance(argument, tuple):
+        parts = map(change, argument)
+        return kind(*parts) if hasattr(argument, "_fields") else kind(parts)
+    return argument
+
+
+def nodes_in(argument: Any) -> Iterator[fx.Node]:
+    """The nodes in a nest of arguments, in order."""
+    if isinstance(argument, fx.Node):
+        yield argument
+    elif isinstance(argument, tuple | list):
+        for item in argument:
+            yield from nodes_in(item)
+    elif isinstance(argument, dict):
+        yield from nodes_in(list(argument.values()))
+    elif isinstance(argument, slice):
+        yield from nodes_in((argument.start, argument.stop, argument.step))
+
+
+def size_reader(bound: Binding, node: fx.Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The call that reads a bound symbol from its tensor."""
+    aten = torch.ops.aten
+    match bound.what:
+        case "size":
+            return aten.sym_size.int, (node, bound.dimension)
+        case "stride":
+            return aten.sym_stride.int, (node, bound.dimension)
+        case _:
+            return aten.sym_storage_offset.default, (node,)
+
+
+def drop_unused(graph: fx.Graph) -> None:
+    """Remove calls that nobody uses and that have no effect, users before what they use."""
+    for node in reversed(graph.nodes):
+        if node.op in ("call_function", "call_method") and not node.users and EFFECT not in node.meta:
+            graph.erase_node(node)
+
+
+def describe_example(value: Any) -> str:
+    """The metadata of a result in one word: ``f32[8, 4]``, ``(i64[2], 3)``."""
+    if isinstance(value, torch.Tensor):
+        sizes = ", ".join(map(str, value.size()))
+        grad = " grad" if value.requires_grad else ""
+        return f"{_dtype_name(value.dtype)}[{sizes}]{grad}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(describe_example, value))})"
+    return repr(value)
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    """``f32`` for ``torch.float32``: the short names used wherever metadata is printed."""
+    name = str(dtype).removeprefix("torch.")
+    for long, short in (("bfloat", "bf"), ("complex", "c"), ("uint", "u"), ("float", "f"), ("int", "i")):
+        if name.startswith(long) and name != long:
+            return short + name.removeprefix(long)
+    return name
+
+
+def print_nodes(nodes: Iterable[fx.Node]) -> str:
+    """The nodes, one per line: ``%relu = relu(%x)   # f32[8]``."""
+    lines = []
+    for node in nodes:
+        if node.op == "placeholder":
+            lines.append(f"input %{node.name}: {describe_example(node.meta[EXAMPLE])}")
+        elif node.op == "output":
+            lines.append(f"return {_print_argument(node.args[0])}")
+        else:
+            parts = [_print_argument(argument) for argument in node.args]
+            parts += [f"{name}={_print_argument(argument)}" for name, argument in node.kwargs.items()]
+            mark = "." if node.op == "call_method" else ""
+            call = f"{mark}{target_name(node.target)}({', '.join(parts)})"
+            lines.append(f"%{node.name} = {call}   # {describe_example(node.meta[EXAMPLE])}")
+    return "\n".join(lines)
+
+
+def _print_argument(argument: Any) -> str:
+    if isinstance(argument, fx.Node):
+        return f"%{argument.name}"
+    if isinstance(argument, tuple):
+        inner = ", ".join(map(_print_argument, argument))
+        return f"({inner},)" if len(argument) == 1 else f"({inner})"
+    if isinstance(argument, list):
+        return f"[{', '.join(map(_print_argument, argument))}]"
+    if isinstance(argument, slice):
+        return ":".join(
+            "" if part is None else _print_argument(part)
+            for part in (argument.start, argument.stop, argument.step)
+        )
+    return repr(argument)

@@ -1,0 +1,230 @@
+"""From a ``GuardSet`` to the native tree, and from the tree's failures back to the user's words.
+
+Sources become nodes: each is fetched once, parents before children, in the order in which capture met them, so
+that a cheap fact about a root is checked before anything is reached through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from framelift import _native
+from framelift.guards import kinds, sources, torch_state
+from framelift.guards.collect import GuardSet
+from framelift.guards.conditions import Program, postfix
+from framelift.guards.failure import GuardFailure
+from framelift.guards.kinds import Guard
+from framelift.guards.sources import Source
+from framelift.guards.spelling import spell_condition, spell_demand, spell_found, spell_value
+
+Description = tuple[object, ...]
+
+
+def describe_access(source: Source) -> Description:
+    """How the native tree is told to fetch the last link of a source."""
+    match source:
+        case sources.Argument(index):
+            return ("argument", index)
+        case sources.Held(held):
+            return ("held", held)
+        case sources.DictItem(_, key):
+            return ("dict_item", key)
+        case sources.InstanceDict():
+            return ("instance_dict",)
+        case sources.ListItem(_, index):
+            return ("list_item", index)
+        case sources.TupleItem(_, index):
+            return ("tuple_item", index)
+        case sources.SequenceItem(_, index):
+            return ("sequence_item", index)
+        case sources.TypeOf():
+            return ("type_of",)
+        case sources.CellContents():
+            return ("cell_contents",)
+        case sources.FunctionField(_, name):
+            return ("function_field", name)
+        case sources.Descriptor(_, descriptor):
+            return ("descriptor", descriptor)
+        case sources.TypeLookup(_, name, after):
+            return ("type_lookup", name, after)
+    raise TypeError(f"not a kind of source: {source!r}")
+
+
+def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Description:
+    """How the native tree is told of a guard."""
+    match guard:
+        case kinds.TypeIs(expected):
+            return ("type_is", expected)
+        case kinds.Is(expected):
+            return ("is", expected)
+        case kinds.IsNot(unexpected):
+            return ("is_not", unexpected)
+        case kinds.Equals(expected):
+            return ("equals", expected)
+        case kinds.Length(expected):
+            return ("length", expected)
+        case kinds.DictKeys(expected):
+            return ("dict_keys", expected)
+        case kinds.DictMissing(key):
+            return ("dict_missing", key)
+        case kinds.SetEquals(expected):
+            return ("set_equals", expected)
+        case kinds.TypeAttribute(name, expected, after):
+            present = expected is not kinds.ABSENT
+            return ("type_attribute", name, present, expected if present else None, after)
+        case kinds.Mro(expected):
+            return ("mro", expected)
+        case kinds.CodeIs(expected):
+            return ("code_is", expected)
+        case kinds.NoInstanceDict():
+            return ("no_instance_dict",)
+        case kinds.SlotEmpty(descriptor):
+            return ("slot_empty", descriptor)
+        case kinds.CellEmpty():
+            return ("cell_empty",)
+        case kinds.SameAs(other):
+            return ("same_as", node_of(other))
+        case kinds.TensorMatch(example, sizes, strides):
+            return ("tensor_match", example, sizes, strides)
+    raise TypeError(f"not a kind of guard: {guard!r}")
+
+
+class Nodes:
+    """Nodes in evaluation order: a source's parent before it, each source once."""
+
+    __slots__ = ("guards", "index", "sources")
+
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.index: dict[Source, int] = {}
+        self.guards: list[list[tuple[Source, Guard]]] = []
+        """The guards checked at a node; the source is the one that capture put the guard on."""
+
+    def node(self, source: Source) -> int:
+        """The node that fetches ``source``."""
+        links: list[Source] = []
+        link: Source | None = source
+        while link is not None and link not in self.index:
+            links.append(link)
+            link = link.base if isinstance(link, sources.Link) else None
+        for missing in reversed(links):
+            self.index[missing] = len(self.sources)
+            self.sources.append(missing)
+            self.guards.append([])
+        return self.index[source]
+
+    def guard(self, source: Source, guard: Guard) -> None:
+        """Check ``guard`` at the node of ``source``; identity of two objects at the later node of both."""
+        node = self.node(source)
+        if isinstance(guard, kinds.SameAs):
+            node = max(node, self.node(guard.other))
+        self.guards[node].append((source, guard))
+
+    def other_node(self, node: int, source: Source, guard: Guard) -> Callable[[Source], int]:
+        """For ``SameAs`` at ``node``: the node it is compared with, whichever of the two came later."""
+        return lambda other: self.index[other] if self.index[source] == node else self.index[source]
+
+    def describe(self, slots: dict[Source, int]) -> list[Description]:
+        """The nodes as the native tree reads them."""
+        described: list[Description] = []
+        for index, source in enumerate(self.sources):
+            parent = self.index[source.base] if isinstance(source, sources.Link) else -1
+            guards = [
+                describe_guard(guard, self.other_node(index, owner, guard)) for owner, guard in self.guards[index]
+            ]
+            described.append((parent, describe_access(source), guards, slots.get(source, -1)))
+        return described
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltGuards:
+    """The native tree and what is needed to speak of its failures."""
+
+    tree: _native.GuardTree
+    guards: GuardSet
+    nodes: Nodes
+
+    def describe(self, failure: tuple[int, int, object]) -> GuardFailure:
+        """The user's words for what ``tree.explain`` gave."""
+        node, guard_index, found = failure
+        if node < 0:
+            return self._describe_whole(found)
+        if guard_index < 0:
+            return self._describe_fetch(self.nodes.sources[node], found)
+        source, guard = self.nodes.guards[node][guard_index]
+        expected, met = spell_demand(guard), spell_found(guard, found)
+        return GuardFailure(
+            source,
+            guard,
+            expected,
+            met,
+            f"{source}: expected {expected}, found {met}",
+            changed_dimensions(guard, found),
+            changed_number(guard, found),
+        )
+
+    def _describe_fetch(self, source: Source, parent: object) -> GuardFailure:
+        expected = "to be there"
+        met = "missing" if parent is None else f"not in {spell_value(parent)}"
+        return GuardFailure(source, None, expected, met, f"{source}: missing")
+
+    def _describe_whole(self, found: dict[str, object]) -> GuardFailure:
+        match found["which"]:
+            case "state":
+                differences = found.get("differences") or [("torch state", "another", "another")]
+                name, expected, met = differences[0]
+                text = f"torch's {name}: expected {expected}, found {met}"
+                return GuardFailure(None, None, str(expected), str(met), text)
+            case "distinct":
+                first, second = found["nodes"]
+                pair = f"{self.nodes.sources[first]} and {self.nodes.sources[second]}"
+                return GuardFailure(
+                    None, None, "different objects", "the same object", f"{pair}: expected to be different objects"
+                )
+            case "condition":
+                condition = tuple(self.guards.conditions)[found["index"]]
+                expected = spell_condition(condition, self.guards.bindings)
+                pairs = zip(self.guards.bindings.values(), found["symbols"], strict=True)
+                used = {str(self.guards.bindings[symbol]) for symbol in condition.free_symbols}
+                met = ", ".join(f"{bound} = {value}" for bound, value in pairs if str(bound) in used)
+                return GuardFailure(None, None, expected, met, f"{expected} does not hold: {met}")
+        return GuardFailure(None, None, "a live entry", "a released one", "the entry was released")
+
+
+def changed_dimensions(guard: Guard, found: object) -> tuple[int, ...]:
+    """The dimensions in which a tensor that is alike in everything but sizes and strides has other sizes."""
+    if not isinstance(guard, kinds.TensorMatch) or not isinstance(found, torch.Tensor):
+        return ()
+    example = guard.example
+    alike = type(found) is type(example) and found.ndim == example.ndim and found.requires_grad == example.requires_grad
+    if not alike or (found.dtype, found.device, found.layout) != (example.dtype, example.device, example.layout):
+        return ()
+    return tuple(i for i, size in enumerate(guard.sizes) if size is not None and found.shape[i] != size)
+
+
+def changed_number(guard: Guard, found: object) -> type | None:
+    """int or float where a number has another value of its type."""
+    if not isinstance(guard, kinds.Equals) or type(guard.expected) not in (int, float):
+        return None
+    return type(found) if type(found) is type(guard.expected) else None
+
+
+def build(guards: GuardSet, argument_count: int) -> BuiltGuards:
+    """The native tree for calls with ``argument_count`` bound arguments."""
+    torch_state.calibrate()
+    nodes = Nodes()
+    for source, guard in guards.guards:
+        nodes.guard(source, guard)
+    for source in guards.collected:
+        nodes.node(source)
+    distinct = [[nodes.node(source) for source in group] for group in guards.distinct_groups]
+    numbers = {symbol: number for number, symbol in enumerate(guards.bindings)}
+    symbols = [(nodes.node(bound.source), bound.what, bound.dimension) for bound in guards.bindings.values()]
+    conditions: list[Program] = [postfix(condition, numbers) for condition in guards.conditions]
+    tree = _native.GuardTree(
+        nodes.describe(guards.collected), conditions, symbols, distinct, guards.state, argument_count
+    )
+    return BuiltGuards(tree, guards, nodes)

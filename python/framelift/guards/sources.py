@@ -1,0 +1,184 @@
+"""Sources: the paths by which a guarded object is fetched again on every call.
+
+A source is an immutable chain. Its root is an argument of the call or an object the entry holds; each
+link is one primitive access that runs no user code (a dictionary lookup, an item, a C-level getter).
+Attribute access with its descriptors and ``__getattr__`` is resolved during capture and written down as
+these primitives, so that fetching a value again can never call back into the program.
+
+``str(source)`` is the user's spelling where there is one: ``self.layers[3].weight``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A way to fetch an object: ``base`` is the source it is fetched from, None for roots."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument(Source):
+    """The bound argument in slot ``index`` (parameters, keyword-only ones, ``*args``, ``**kwargs``)."""
+
+    index: int
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held(Source):
+    """An object the entry itself keeps alive: a module's dictionary, a class, a constant.
+
+    Equality is identity of the object; ``name`` is for the reader only.
+    """
+
+    object: object = field(repr=False)
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and other.object is self.object
+
+    def __hash__(self) -> int:
+        return id(self.object)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Source):
+    """A source that is reached from another one."""
+
+    base: Source
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DictItem(Link):
+    """``dict.__getitem__(base, key)``; ``key`` hashes and compares without user code.
+
+    Keys are told apart by type too: 1, 1.0 and True are different links.
+    """
+
+    key: object
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is DictItem
+            and type(other.key) is type(self.key)
+            and (other.key is self.key or other.key == self.key)
+            and other.base == self.base
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.base, type(self.key), self.key))
+
+    def __str__(self) -> str:
+        if isinstance(self.base, InstanceDict) and isinstance(self.key, str):
+            return f"{self.base.base}.{self.key}"
+        return f"{self.base}[{self.key!r}]"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDict(Link):
+    """The ``__dict__`` of an object that has one."""
+
+    def __str__(self) -> str:
+        return f"{self.base}.__dict__"
+
+
+@dataclass(frozen=True, slots=True)
+class ListItem(Link):
+    """``list.__getitem__(base, index)``, ``index`` not negative."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.base}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleItem(Link):
+    """``tuple.__getitem__(base, index)``, ``index`` not negative."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.base}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceItem(Link):
+    """Item of another C sequence without user code, such as ``collections.deque``."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.base}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeOf(Link):
+    """``type(base)``."""
+
+    def __str__(self) -> str:
+        return f"type({self.base})"
+
+
+@dataclass(frozen=True, slots=True)
+class CellContents(Link):
+    """``base.cell_contents`` of a closure cell that is not empty."""
+
+    def __str__(self) -> str:
+        return f"{self.base}.cell_contents"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionField(Link):
+    """A field of a Python function: code, defaults, kwdefaults, closure or globals."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.base}.__{self.name}__"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Descriptor(Link):
+    """``descriptor.__get__(base)`` of a C-level member or getter that runs no user code.
+
+    Slots, ``functools.partial.func``, ``method.__self__``, ``Tensor.grad``.
+    """
+
+    descriptor: object = field(repr=False)
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            type(other) is Descriptor
+            and other.descriptor is self.descriptor
+            and other.base == self.base
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.base, id(self.descriptor)))
+
+    def __str__(self) -> str:
+        return f"{self.base}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TypeLookup(Link):
+    """The raw attribute that ``base``'s method resolution order gives for ``name`` (base is a class).
+
+    With ``after``, the search begins behind that class, as ``super`` does.
+    """
+
+    name: str
+    after: type | None = None
+
+    def __str__(self) -> str:
+        return f"{self.base}.{self.name}"

@@ -1,0 +1,42 @@
+"""Torch's state at a moment, and how tensors are read: set up once, when guards are first used.
+
+The native half knows nothing of torch when it is imported. Here it is given the probes, the getters and the
+accessors it measures itself against; see ``rust/src/torch_abi``.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from framelift import _native, torch_internals
+
+
+@functools.cache
+def calibrate() -> dict[str, object]:
+    """Let the native half find out how torch is read; says what it found, for reports."""
+    return _native.calibrate_torch(
+        probes=torch_internals.tensor_probes(),
+        facts=torch_internals.tensor_facts,
+        matches=torch_internals.tensor_matches,
+        number=torch_internals.tensor_number,
+        modes=torch_internals.torch_modes,
+        libraries=torch_internals.torch_libraries(),
+        state=torch_internals.state_rows(),
+        plain_value_types=torch_internals.plain_value_types(),
+    )
+
+
+def capture_state() -> _native.TorchState:
+    """A snapshot of torch's state of this thread."""
+    calibrate()
+    return _native.TorchState.capture()
+
+
+@functools.cache
+def _python_readers() -> dict[str, object]:
+    return {row[0]: row[5] for row in torch_internals.state_rows()}
+
+
+def read_state() -> dict[str, int]:
+    """The same numbers as in a snapshot, all of them as Python reads them."""
+    return {name: read() for name, read in _python_readers().items()}

@@ -1,0 +1,295 @@
+"""The pipeline: what happens when no entry of a compiled callable fits a call.
+
+This is the one place that knows all rooms, in their order:
+
+    capture    the call is run symbolically: a graph, guards, effects, an exit (or a break)
+    graph      the finished graph, with the conditions on its symbols
+    codegen    the backend makes it a callable
+    guards     what was looked at becomes a native tree
+    execute    tree, graph and exit program become an entry, which the callable keeps
+
+A call that can't be captured to its end gets an entry too: while the same facts hold, it runs in CPython at
+once. A failure of framelift itself is said once and never changes what the program does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+from framelift import _native, codegen
+from framelift.capture import Captured, CaptureFailed, Policy, capture_call
+from framelift.config import config
+from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build
+from framelift.guards.failure import GuardFailure
+from framelift.observe import logs, reasons
+from framelift.observe.counters import count
+from framelift.observe.errors import (
+    BackendFailed,
+    Break,
+    InternalError,
+    LimitReached,
+    Misuse,
+    Recompiled,
+    Unsupported,
+)
+from framelift.observe.records import BreakRecord, CaptureRecord, GraphRecord
+
+_compiling = threading.RLock()
+"""Held by the thread that compiles; a second one runs its call in CPython meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo:
+    """What an entry remembers for explanations: its guards, and how it came to be."""
+
+    guards: BuiltGuards
+    reference: ReferenceTree
+    record: CaptureRecord
+
+
+class Compilation:
+    """The compilation of one callable: its options, its policy on symbols, its records."""
+
+    def __init__(
+        self,
+        function: types.FunctionType,
+        *,
+        name: str,
+        backend: codegen.Backend,
+        fullgraph: bool = False,
+        dynamic: bool | None = None,
+        recompile_limit: int | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.backend = backend
+        self.fullgraph = fullgraph
+        self.dynamic = dynamic
+        self.recompile_limit = recompile_limit
+        self.records: list[CaptureRecord] = []
+        self.dynamic_sizes: set[tuple[str, int]] = set()
+        self.dynamic_scalars: set[str] = set()
+
+    def reset(self) -> None:
+        """Forget what was learnt and recorded."""
+        self.records.clear()
+        self.dynamic_sizes.clear()
+        self.dynamic_scalars.clear()
+
+    def miss(
+        self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], failures: Callable[[], list]
+    ) -> _native.Entry | None:
+        """A call that no entry fits: compile it and give the new entry, or None to run it in CPython."""
+        if not _compiling.acquire(blocking=False):
+            return None
+        before = _native.compiling(True)
+        try:
+            return self.compile(compiled, arguments, failures)
+        finally:
+            _native.compiling(before)
+            _compiling.release()
+
+    def compile(
+        self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], failures: Callable[[], list]
+    ) -> _native.Entry | None:
+        """``miss``, with the lock held."""
+        failed = self.describe(failures, arguments)
+        if failed:
+            if config.error_on_recompile:
+                raise Recompiled(self.name, [one.text for one in failed])
+            if self.at_limit(compiled, failed):
+                return None
+            self.learn(failed)
+            count("recompiles", failed[0].text)
+            logs.logger("recompiles").info("%s: %s", self.name, failed[0].text)
+        record = self.new_record(failed)
+        count("frames", "total")
+        try:
+            entry = self.make_entry(arguments, record)
+        except (Unsupported, BackendFailed, Misuse, InternalError):
+            raise
+        except UserBackendError as error:
+            raise error.original from None
+        except Exception as error:
+            entry = self.internal_failure(error, compiled, record)
+        self.records.append(record)
+        if entry is not None:
+            compiled.add(entry)
+        return entry
+
+    def describe(self, failures: Callable[[], list], arguments: tuple[object, ...]) -> list[GuardFailure]:
+        """Which guard failed in each entry, the newest entry first."""
+        described = []
+        for entry, failure in failures():
+            info: EntryInfo = entry.info
+            if config.check_guards and info.reference.check(arguments) is not None:
+                raise InternalError(
+                    "guards", f"checking {self.name}: the native tree misses, the plain one hits"
+                )
+            if failure is not None:
+                described.append(info.guards.describe(failure))
+        return described
+
+    def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure]) -> bool:
+        """Whether the callable has as many entries as it may; then it says so once and stays in CPython."""
+        limit = self.recompile_limit or config.cache_size_limit
+        if len(compiled.entries) < limit:
+            return False
+        texts = [one.text for one in failed]
+        if self.fullgraph:
+            raise LimitReached(self.name, limit, texts)
+        count("limits", self.name)
+        count("graph_break", reasons.CACHE_SIZE_LIMIT.title)
+        message = f"{reasons.CACHE_SIZE_LIMIT.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"
+        hints = "".join(f"\n  Hint: {hint}" for hint in reasons.CACHE_SIZE_LIMIT.hints)
+        logs.say_once("recompiles", (id(compiled), "limit"), message + hints)
+        return True
+
+    def learn(self, failed: list[GuardFailure]) -> None:
+        """Sizes and numbers that were seen to change become symbols in the next capture."""
+        if self.dynamic is False or not config.automatic_dynamic_shapes:
+            return
+        for failure in failed:
+            for dimension in failure.changed_dimensions:
+                self.dynamic_sizes.add((str(failure.source), dimension))
+            fixed = {int: config.specialize_int, float: config.specialize_float}
+            if failure.changed_number is not None and not fixed[failure.changed_number]:
+                self.dynamic_scalars.add(str(failure.source))
+
+    def policy(self) -> Policy:
+        """What the next capture takes for symbols."""
+        all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)
+        return Policy(frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes)
+
+    def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:
+        """An empty record of this compilation."""
+        code = self.function.__code__
+        because = failed[0].text if failed else ""
+        return CaptureRecord(self.name, code.co_filename, code.co_firstlineno, recompiled_because=because)
+
+    def make_entry(self, arguments: tuple[object, ...], record: CaptureRecord) -> _native.Entry | None:
+        """Capture, compile, guard."""
+        started = time.perf_counter()
+        try:
+            captured = capture_call(
+                self.function, arguments, self.policy(), check=config.raise_internal_errors
+            )
+        except CaptureFailed as failed:
+            return self.entry_in_cpython(failed, arguments, record)
+        finally:
+            record.capture_seconds = time.perf_counter() - started
+        record.guards = captured.guards
+        run = self.run_backend(captured, record)
+        if run is None and captured.graph is not None:
+            return None
+        entry = assemble(captured, run, len(arguments), record)
+        if entry.tree.check(arguments) is None:
+            failure = entry.info.guards.describe(entry.tree.explain(arguments))
+            raise InternalError("guards", f"compiling {self.name}: {failure.text} fails right after capture")
+        check_reference(entry, arguments, self.name)
+        count("frames", "ok")
+        return entry
+
+    def run_backend(self, captured: Captured, record: CaptureRecord) -> Callable | None:
+        """Give the graph to the backend; None if there is no graph, or its failure is suppressed."""
+        graph = captured.graph
+        if graph is None:
+            return None
+        started = time.perf_counter()
+        try:
+            made = codegen.compile_graph(self.backend, graph)
+        except Misuse:
+            raise
+        except Exception as error:
+            if config.suppress_errors:
+                count("fallbacks", f"backend {self.backend.name}")
+                logs.say_once("framelift", id(self), str(BackendFailed(self.backend.name, error)))
+                return None
+            raise UserBackendError(error) from error
+        seconds = time.perf_counter() - started
+        count("graphs", made.used)
+        record.graphs.append(GraphRecord(graph.module, made.used, made.reason, seconds))
+        logs.logger("graph").info("%s:\n%s", self.name, graph)
+        return made.run
+
+    def entry_in_cpython(
+        self, failed: CaptureFailed, arguments: tuple[object, ...], record: CaptureRecord
+    ) -> _native.Entry | None:
+        """An entry for a call that can't be captured: the same facts lead to CPython at once."""
+        error: Break = failed.error
+        if self.fullgraph:
+            raise Unsupported(error, verbose=config.verbose) from None
+        record.breaks.append(BreakRecord.of(error))
+        record.in_cpython = error.reason.title
+        record.guards = failed.guards
+        count("graph_break", error.reason.title)
+        logs.logger("graph_breaks").info("%s", error)
+        built = build(failed.guards, len(arguments))
+        entry = _native.Entry.cpython(built.tree, EntryInfo(built, ReferenceTree(failed.guards), record))
+        return entry if entry.tree.check(arguments) is not None else None
+
+    def internal_failure(
+        self, error: Exception, compiled: _native.CompiledCallable, record: CaptureRecord
+    ) -> None:
+        """A bug in framelift: said once; the callable runs in CPython from now on."""
+        code = self.function.__code__
+        internal = InternalError(
+            "capture", f"compiling {self.name} ({code.co_filename}:{code.co_firstlineno})", error
+        )
+        if config.raise_internal_errors:
+            raise internal from error
+        detail = "".join(traceback.format_exception(error)) if config.verbose else ""
+        logs.say_once("framelift", (self.name, type(error), str(error)), f"{internal}\n{detail}")
+        count("fallbacks", "internal error")
+        record.in_cpython = reasons.INTERNAL_ERROR.title
+        compiled.passthrough = True
+
+
+class UserBackendError(Exception):
+    """Carries what a backend raised past our own failure handling."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
+def assemble(
+    captured: Captured, run: Callable | None, argument_count: int, record: CaptureRecord
+) -> _native.Entry:
+    """Guards, graph and exit program as an entry."""
+    guards: GuardSet = captured.guards
+    graph_inputs: list[int] = []
+    replayable = True
+    shapes = captured.builder.shape_conditions()
+    for binding in shapes.bindings:
+        guards.bind(binding.symbol, binding.source, binding.what, binding.dimension)
+    for condition in shapes.conditions:
+        guards.condition(condition)
+    if captured.graph is not None:
+        graph_inputs = [guards.collect(source) for source in captured.graph.inputs]
+        replayable = not (captured.graph.mutated_inputs or captured.graph.uses_rng)
+    built = build(guards, argument_count)
+    program = _native.ExitProgram(captured.operations, captured.commit_at, captured.result)
+    info = EntryInfo(built, ReferenceTree(guards), record)
+    return _native.Entry(built.tree, run, graph_inputs, program, replayable, info)
+
+
+def check_reference(entry: _native.Entry, arguments: tuple[object, ...], name: str) -> None:
+    """With ``config.check_guards``: the plain engine must find what the native one found."""
+    if not config.check_guards:
+        return
+    expected = entry.info.reference.check(arguments)
+    found = entry.tree.check(arguments)
+    same = (
+        expected is not None
+        and found is not None
+        and all(a is b for a, b in zip(expected, found, strict=True))
+    )
+    if not same:
+        raise InternalError("guards", f"compiling {name}: the two guard engines disagree")

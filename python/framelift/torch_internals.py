@@ -1,0 +1,1096 @@
+"""The one door to what PyTorch does not promise.
+
+Everything the package uses of PyTorch that is not public API is a small function here, with what it relies on
+written down. Support for another torch release means reading this file, and version differences stand nowhere
+else. Imports are lazy where they cost: fake tensors, symbolic shapes and Inductor are loaded at first use.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    import sympy
+    from torch._ops import OpOverload
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx import GraphModule
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Fake tensors and symbolic shapes
+# ---------------------------------------------------------------------------------------------------------
+
+
+def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
+    """A fake-tensor mode with a shape environment of its own, for one capture.
+
+    Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols are
+    never merged because their values happen to be equal (no duck sizing): what must be equal for the graph to
+    be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and an operator
+    without a fake kernel raises instead of being run on zeros.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+    shape_env = ShapeEnv(
+        allow_scalar_outputs=False,
+        allow_dynamic_output_shape_ops=False,
+        assume_static_by_default=True,
+        duck_shape=False,
+    )
+    mode = FakeTensorMode(shape_env=shape_env, allow_fallback_kernels=False, allow_non_fake_inputs=False)
+    mode._allow_unsafe_data_ptr_access = False
+    _silence_fake_tensor_log()
+    return mode, shape_env
+
+
+def is_fake_of(mode: FakeTensorMode, value: object) -> bool:
+    """Whether ``value`` is a fake tensor that belongs to ``mode``."""
+    return getattr(value, "fake_mode", None) is mode
+
+
+def shape_source(name: str) -> Any:
+    """What a ``ShapeEnv`` wants as the origin of a symbol: torch's ``Source`` with nothing but a name."""
+    return _shape_source_class()(name)
+
+
+@functools.cache
+def _shape_source_class() -> type:
+    from torch._guards import Source
+
+    class ShapeSource(Source):  # type: ignore[misc]
+        """Adapter: the shape environment asks its sources for a name only (as long as it writes no guards).
+
+        A subclass of torch's class because the shape environment checks the type; ``name`` is a property in
+        new releases and was a method in old ones.
+        """
+
+        __slots__ = ("_text",)
+
+        def __init__(self, text: str) -> None:
+            object.__setattr__(self, "_text", text)
+
+        def __eq__(self, other: object) -> bool:
+            return type(other) is ShapeSource and other._text == self._text
+
+        def __hash__(self) -> int:
+            return hash(self._text)
+
+        @property
+        def guard_source(self) -> Any:
+            from torch._guards import GuardSource
+
+            return GuardSource.LOCAL
+
+        if callable(getattr(Source, "name", None)):
+
+            def name(self) -> str:
+                return self._text
+        else:
+
+            @property
+            def name(self) -> str:
+                return self._text
+
+    return ShapeSource
+
+
+def fake_static_tensor(mode: FakeTensorMode, tensor: torch.Tensor, name: str) -> torch.Tensor:
+    """The fake of ``tensor`` with all sizes known. The same tensor gives the same fake.
+
+    Ordinary tensors (parameters, buffers, activations that own their memory) are made here, at a third of the
+    cost; what is a view, has an unusual key set, or shares its memory with a tensor met before goes to the
+    general conversion. Both enter the fake into the mode's memo. ``tensor.grad`` is not converted.
+    """
+    if _is_ordinary(tensor):
+        converter = mode.fake_tensor_converter
+        memory = converter.meta_converter.describer.get_storage_id(tensor.untyped_storage())
+        if memory not in converter.meta_converter.storage_memo:
+            fake = _fake_ordinary_tensor(mode, tensor)
+            converter.set_tensor_memo(tensor, fake)
+            converter.meta_converter.storage_memo[memory] = fake.untyped_storage()
+            return fake
+    return mode.from_tensor(tensor, static_shapes=True, source=shape_source(name), trace=False)
+
+
+def _is_ordinary(tensor: torch.Tensor) -> bool:
+    """Whether ``tensor`` is a strided leaf that fills its own memory, with an everyday key set."""
+    keys = torch._C._dispatch_keys(tensor).raw_repr()
+    return (
+        keys == _everyday_keys(tensor.device, tensor.is_inference())
+        and tensor.is_leaf
+        and not tensor._is_view()
+        and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.itemsize
+        and tensor.storage_offset() == 0
+        and getattr(tensor, "grad_dtype", tensor.dtype) in (tensor.dtype, None)
+        and not getattr(tensor, "_is_buffer", False)
+    )
+
+
+@functools.cache
+def _everyday_keys(device: torch.device, inference: bool) -> int:
+    """The dispatch keys of a dense tensor on ``device`` that nothing has been done to."""
+    with torch._C.DisableTorchFunction(), torch.inference_mode(inference):
+        return torch._C._dispatch_keys(torch.empty(0, device=device)).raw_repr()
+
+
+def _fake_ordinary_tensor(mode: FakeTensorMode, tensor: torch.Tensor) -> torch.Tensor:
+    from torch._subclasses.fake_tensor import FakeTensor
+
+    empty = torch.empty_strided(tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta")
+    fake = FakeTensor(mode, empty, tensor.device)
+    if tensor.requires_grad:
+        fake.requires_grad = True
+    if type(tensor) is torch.nn.Parameter:
+        fake._is_param = True
+    return fake
+
+
+def fake_dynamic_tensor(
+    mode: FakeTensorMode, tensor: torch.Tensor, name: str, dynamic: frozenset[int]
+) -> torch.Tensor:
+    """The fake of ``tensor`` whose sizes in ``dynamic`` are fresh symbols (a size of 0 or 1 stays a number).
+
+    Strides that are not numbers are products of sizes where they can be, else symbols; the storage offset is
+    a symbol unless it is 0 or 1. The fake is not linked to the fake of a base tensor.
+    """
+    from torch.fx.experimental.symbolic_shapes import DimDynamic, StatelessSymbolicContext
+
+    context = StatelessSymbolicContext(
+        dynamic_sizes=[
+            DimDynamic.DYNAMIC if dimension in dynamic else DimDynamic.STATIC
+            for dimension in range(tensor.dim())
+        ]
+    )
+    plain = tensor.detach() if tensor._is_view() else tensor
+    fake = mode.from_tensor(plain, source=shape_source(name), symbolic_context=context, trace=False)
+    if tensor.requires_grad and not fake.requires_grad:
+        with torch.enable_grad():
+            fake.requires_grad_()
+            if not tensor.is_leaf:
+                fake = fake.view_as(fake)
+    return fake
+
+
+def symbolic_int(shape_env: ShapeEnv, value: int, name: str) -> torch.SymInt:
+    """A fresh symbol for an int of the program: any value, 0 and 1 included."""
+    from torch.fx.experimental.symbolic_shapes import DimDynamic
+
+    source = shape_source(name)
+    symbol = shape_env.create_unspecified_symbol(value, source=source, dynamic_dim=DimDynamic.DYNAMIC)
+    return shape_env.create_symintnode(symbol, hint=value, source=source)
+
+
+def symbolic_float(shape_env: ShapeEnv, value: float, name: str) -> torch.SymFloat:
+    """A fresh symbol for a finite float of the program."""
+    from torch.fx.experimental.symbolic_shapes import DimDynamic
+
+    source = shape_source(name)
+    symbol = shape_env.create_unspecified_symbol(value, source=source, dynamic_dim=DimDynamic.DYNAMIC)
+    return shape_env.create_symfloatnode(symbol, hint=value, source=source)
+
+
+def symbolic_expression(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> sympy.Basic:
+    """The expression a symbolic number stands for, with what is known by now put in."""
+    node = symbolic.node
+    return node.expr
+
+
+def shape_guards(shape_env: ShapeEnv) -> list[sympy.Basic]:
+    """Every condition the shape environment has assumed so far, deferred ones included."""
+    found = [guard.expr for guard in shape_env.guards]
+    for deferred in shape_env.deferred_runtime_asserts.values():
+        found.extend(assertion.expr for assertion in deferred)
+    return found
+
+
+def symbol_range(shape_env: ShapeEnv, symbol: sympy.Symbol) -> tuple[int | float | None, int | float | None]:
+    """The least and the greatest value assumed for a symbol; None where there is no bound."""
+    bounds = shape_env.var_to_range.get(symbol)
+    if bounds is None:
+        return None, None
+    return _finite(bounds.lower), _finite(bounds.upper)
+
+
+def _finite(bound: Any) -> int | float | None:
+    """A bound as a number; None for the infinities."""
+    if bound.is_Integer:
+        return int(bound)
+    if bound.is_Float:
+        return float(bound)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeFunctions:
+    """The sympy functions that torch adds for Python's arithmetic, by meaning; absent ones are left out."""
+
+    floor_division: tuple[type, ...]
+    remainder: tuple[type, ...]
+    true_division: tuple[type, ...]
+    power: tuple[type, ...]
+    maximum: tuple[type, ...]
+    minimum: tuple[type, ...]
+    to_float: tuple[type, ...]
+    truncate: tuple[type, ...]
+    ceiling: tuple[type, ...]
+    floor: tuple[type, ...]
+    round_to_int: tuple[type, ...]
+    modular_index: tuple[type, ...]
+    choice: tuple[type, ...]
+
+
+@functools.cache
+def shape_functions() -> ShapeFunctions:
+    """The classes of ``torch.utils._sympy.functions`` that occur in shape expressions."""
+    import sympy
+    from torch.utils._sympy import functions
+
+    def present(*names: str) -> tuple[type, ...]:
+        return tuple(getattr(functions, name) for name in names if hasattr(functions, name))
+
+    return ShapeFunctions(
+        floor_division=present("FloorDiv", "CleanDiv"),
+        remainder=(*present("Mod", "PythonMod"), sympy.Mod),
+        true_division=present("IntTrueDiv", "FloatTrueDiv"),
+        power=present("PowByNatural", "FloatPow"),
+        maximum=(*present("Max"), sympy.Max),
+        minimum=(*present("Min"), sympy.Min),
+        to_float=present("ToFloat"),
+        truncate=present("TruncToInt"),
+        ceiling=present("CeilToInt"),
+        floor=present("FloorToInt"),
+        round_to_int=present("RoundToInt"),
+        modular_index=present("ModularIndexing"),
+        choice=present("Where"),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Errors of fake tensors
+# ---------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def data_dependent_errors() -> tuple[type[BaseException], ...]:
+    """What fake tensors raise where a value can't be known without data."""
+    from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+    from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+    return (DataDependentOutputException, DynamicOutputShapeException, GuardOnDataDependentSymNode)
+
+
+@functools.cache
+def unsupported_errors() -> tuple[type[BaseException], ...]:
+    """What fake tensors raise where they, not the program, are at fault."""
+    from torch._subclasses.fake_tensor import (
+        MetadataMismatchError,
+        UnsupportedFakeTensorException,
+        UnsupportedMutationAliasingException,
+        UnsupportedOperatorException,
+    )
+
+    return (
+        MetadataMismatchError,
+        UnsupportedFakeTensorException,
+        UnsupportedMutationAliasingException,
+        UnsupportedOperatorException,
+        NotImplementedError,
+    )
+
+
+class _Quiet(threading.local):
+    """Whether this thread is asking a fake tensor: the error it gets is handled, not news for the log."""
+
+    depth = 0
+
+
+_quiet = _Quiet()
+
+
+@functools.cache
+def _silence_fake_tensor_log() -> None:
+    """Drop what the fake-tensor module logs about failing operators while we are the ones asking."""
+    logging.getLogger("torch._subclasses.fake_tensor").addFilter(lambda record: _quiet.depth == 0)
+
+
+@contextmanager
+def quiet_fake_tensors() -> Iterator[None]:
+    """Inside, an operator that fails on fake tensors raises without writing to the log."""
+    _quiet.depth += 1
+    try:
+        yield
+    finally:
+        _quiet.depth -= 1
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What an operator does besides computing
+# ---------------------------------------------------------------------------------------------------------
+
+
+ArgumentPlace = tuple[int, str, Any]
+"""Position, name and default of an operator's argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorEffects:
+    """What an operator overload may do to its arguments and to the random number generator.
+
+    Arguments are given as position, name and default. ``written`` are those its schema says it writes to;
+    ``statistics`` running statistics that it writes to without saying so, when ``training`` is true. With
+    ``random``, it draws random numbers unless an argument of ``switches`` is false or 0.
+    """
+
+    written: tuple[ArgumentPlace, ...]
+    statistics: tuple[ArgumentPlace, ...]
+    training: ArgumentPlace | None
+    random: bool
+    switches: tuple[ArgumentPlace, ...]
+
+    @property
+    def none(self) -> bool:
+        return not (self.written or self.statistics or self.random)
+
+
+_RANDOM_SWITCHES = frozenset({"train", "training", "dropout", "dropout_p"})
+_TRAINING_FLAGS = frozenset({"train", "training", "use_input_stats"})
+
+
+@functools.cache
+def operator_effects(operator: OpOverload) -> OperatorEffects:
+    """What the schema and tags of an overload say about its effects."""
+    schema = getattr(operator, "_schema", None)
+    if schema is None:
+        return OperatorEffects((), (), None, False, ())
+    places = [
+        (position, argument.name, argument.default_value if argument.has_default_value() else None)
+        for position, argument in enumerate(schema.arguments)
+    ]
+    written = tuple(
+        place
+        for place, argument in zip(places, schema.arguments, strict=True)
+        if argument.alias_info is not None and argument.alias_info.is_write
+    )
+    statistics: tuple[ArgumentPlace, ...] = ()
+    training = None
+    if not written and not schema.name.endswith("_functional"):
+        statistics = tuple(place for place in places if place[1] in ("running_mean", "running_var"))
+        training = next((place for place in places if place[1] in _TRAINING_FLAGS), None)
+        if training is None:
+            statistics = ()
+    random = torch.Tag.nondeterministic_seeded in operator.tags
+    switches = tuple(place for place in places if random and place[1] in _RANDOM_SWITCHES)
+    return OperatorEffects(written, statistics, training, random, switches)
+
+
+def observe_dispatch(
+    mode: FakeTensorMode, observer: Callable[[OpOverload, Sequence[Any], dict[str, Any]], None]
+) -> None:
+    """Have ``observer`` told of each operator overload that reaches ``mode``, before it runs.
+
+    Relies on ``FakeTensorMode.__torch_dispatch__`` calling ``self.dispatch``, which is replaced on this one
+    instance. Operators that others are made of may be left out when the mode remembers the result.
+    """
+    dispatch = mode.dispatch
+    ignored = torch.ops.prim.device.default
+
+    def observed(operator: OpOverload, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> object:
+        if operator is not ignored:
+            observer(operator, args, kwargs or {})
+        return dispatch(operator, types, args, kwargs or {})
+
+    mode.dispatch = observed  # type: ignore[method-assign]
+
+
+def storage_key(tensor: torch.Tensor) -> int:
+    """A number shared by exactly the living tensors that share ``tensor``'s storage."""
+    try:
+        return tensor.untyped_storage()._cdata
+    except (NotImplementedError, RuntimeError):  # layouts without storage
+        return id(tensor)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Graph modules
+# ---------------------------------------------------------------------------------------------------------
+
+
+def graph_module(graph: torch.fx.Graph, name: str) -> GraphModule:
+    """A graph module whose Python code is generated when it is first called, not now."""
+    from torch.fx._lazy_graph_module import _LazyGraphModule
+
+    return _LazyGraphModule(torch.nn.Module(), graph, name)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Torch state of a thread
+# ---------------------------------------------------------------------------------------------------------
+
+
+def state_items(item: Callable[[str, Callable[[], Any], Callable[[Any], None]], Any]) -> tuple[Any, ...]:
+    """One ``item(name, read, write)`` for each piece of torch state that Python code can set.
+
+    The function-mode stack is restored to its old members; dispatch modes are pushed and popped only by
+    context managers whose exit runs in any case, and are left alone.
+    """
+    devices = tuple(
+        device for device in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(device)
+    )
+    items = [
+        item("grad mode", torch.is_grad_enabled, torch._C._set_grad_enabled),
+        item("default dtype", torch.get_default_dtype, torch.set_default_dtype),
+        item("deterministic algorithms", _deterministic, _set_deterministic),
+        item("fill uninitialized memory", _fills_memory, _set_fills_memory),
+        item(
+            "float32 matmul precision",
+            _matmul_precision,
+            _set_matmul_precision,
+        ),
+        item("autocast cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+        item("autocast nesting", _autocast_nesting, _set_autocast_nesting),
+        item("function modes", _function_modes, _set_function_modes),
+        item("forward-mode gradients", torch._C._is_fwd_grad_enabled, torch._C._set_fwd_grad_enabled),
+        item(
+            "multithreaded backward",
+            torch._C._is_multithreading_enabled,
+            torch._C._set_multithreading_enabled,
+        ),
+        item(
+            "cudnn",
+            _flags(torch.backends.cudnn, _CUDNN_FLAGS),
+            _set_flags(torch.backends.cudnn, _CUDNN_FLAGS),
+        ),
+        item(
+            "attention kernels",
+            _flags(torch.backends.cuda, _ATTENTION_FLAGS, "{}_sdp_enabled"),
+            _set_attention,
+        ),
+    ]
+    for device in devices:
+        items.append(
+            item(
+                f"autocast on {device}",
+                functools.partial(torch.is_autocast_enabled, device),
+                functools.partial(torch.set_autocast_enabled, device),
+            )
+        )
+        items.append(
+            item(
+                f"autocast dtype on {device}",
+                functools.partial(torch.get_autocast_dtype, device),
+                functools.partial(torch.set_autocast_dtype, device),
+            )
+        )
+    return tuple(items)
+
+
+_CUDNN_FLAGS = ("enabled", "benchmark", "deterministic", "allow_tf32")
+_ATTENTION_FLAGS = ("flash", "mem_efficient", "math", "cudnn")
+
+
+def _flags(owner: Any, names: tuple[str, ...], pattern: str = "{}") -> Callable[[], tuple[Any, ...]]:
+    """A reader of several flags: attributes, or functions where the pattern names functions."""
+
+    def read() -> tuple[Any, ...] | None:
+        try:
+            found = (getattr(owner, pattern.format(name)) for name in names)
+            return tuple(value() if callable(value) else value for value in found)
+        except RuntimeError:  # the program set precision both the old and the new way: torch refuses to tell
+            return None
+
+    return read
+
+
+def _set_flags(owner: Any, names: tuple[str, ...]) -> Callable[[tuple[Any, ...]], None]:
+    def write(values: tuple[Any, ...] | None) -> None:
+        for name, value in zip(names, values or (), strict=values is not None):
+            if getattr(owner, name) != value:
+                setattr(owner, name, value)
+
+    return write
+
+
+def _set_attention(values: tuple[bool, ...] | None) -> None:
+    for name, value in zip(_ATTENTION_FLAGS, values or (), strict=values is not None):
+        getattr(torch.backends.cuda, f"enable_{name}_sdp")(value)
+
+
+def _matmul_precision() -> str | None:
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # as in ``_flags``
+        return None
+
+
+def _set_matmul_precision(value: str | None) -> None:
+    if value is not None:
+        torch.set_float32_matmul_precision(value)
+
+
+def _deterministic() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_deterministic(value: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _fills_memory() -> bool:
+    return torch.utils.deterministic.fill_uninitialized_memory
+
+
+def _set_fills_memory(value: bool) -> None:
+    torch.utils.deterministic.fill_uninitialized_memory = value
+
+
+def _autocast_nesting() -> int:
+    """The nesting depth of autocast: it can only be read by changing it."""
+    torch.autocast_increment_nesting()
+    return torch.autocast_decrement_nesting()
+
+
+def _set_autocast_nesting(depth: int) -> None:
+    while (present := _autocast_nesting()) != depth:
+        if present < depth:
+            torch.autocast_increment_nesting()
+        else:
+            torch.autocast_decrement_nesting()
+    if depth == 0:
+        torch.clear_autocast_cache()
+
+
+def _function_modes() -> tuple[Any, ...]:
+    """The stack of function modes and the mode of the default device, which is one of them."""
+    stack = (torch._C._get_function_stack_at(place) for place in range(torch._C._len_torch_function_stack()))
+    return (*stack, getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None))
+
+
+def _set_function_modes(modes: tuple[Any, ...]) -> None:
+    while torch._C._len_torch_function_stack():
+        torch._C._pop_torch_function_stack()
+    *stack, torch._GLOBAL_DEVICE_CONTEXT.device_context = modes
+    for mode in stack:
+        torch._C._push_on_torch_function_stack(mode)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Inductor
+# ---------------------------------------------------------------------------------------------------------
+
+
+def inductor_patches(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
+    """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; unknown ones raise torch's error."""
+    from torch import _TorchCompileInductorWrapper
+
+    return dict(_TorchCompileInductorWrapper(mode, options, None).config)
+
+
+def inductor_modes() -> tuple[str, ...]:
+    """The names that ``mode`` may be for Inductor."""
+    from torch._inductor import list_mode_options
+
+    return tuple(list_mode_options())
+
+
+def compile_with_inductor(
+    module: GraphModule, examples: Sequence[Any], mode: FakeTensorMode, patches: dict[str, Any]
+) -> Callable[..., Any]:
+    """Inductor's callable for a torch-level graph module. ``module`` is left as it is.
+
+    ``examples`` are the fakes of the inputs, which belong to ``mode``. What Inductor assumes about symbols is
+    added to the mode's shape environment. The tracing context is what Inductor's disk cache asks for shapes.
+    """
+    from torch._guards import TracingContext, tracing
+    from torch._inductor.compile_fx import compile_fx
+
+    graph = torch.fx.Graph()
+    graph.output(graph.graph_copy(module.graph, {}))
+    own = torch.fx.GraphModule(torch.nn.Module(), graph, "FrameliftGraph")
+    with tracing(TracingContext(mode)):
+        return compile_fx(own, list(examples), config_patches=patches or None)
+
+
+@functools.cache
+def no_cpp_compiler_errors() -> tuple[type[BaseException], ...]:
+    """What Inductor raises where the machine has no C++ compiler for it."""
+    from torch._inductor import exc
+
+    return tuple(getattr(exc, name) for name in ("InvalidCxxCompiler",) if hasattr(exc, name))
+
+
+def generate_code(module: GraphModule) -> None:
+    """Generate the Python code of a graph module made by ``graph_module`` now.
+
+    After that ``module.forward`` is the generated function; before, it is one that would generate it first.
+    """
+    real_recompile = getattr(module, "real_recompile", None)
+    if real_recompile is not None:
+        real_recompile()
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Callables: what kind of object of torch is this?
+# ---------------------------------------------------------------------------------------------------------
+
+
+def is_operator_function(function: object) -> bool:
+    """Whether a C function is an operator of the namespace ``torch`` (``torch.relu``).
+
+    They are static functions of one class, and keep its name in theirs when ``torch`` republishes them.
+    """
+    return getattr(function, "__qualname__", "").startswith("_VariableFunctionsClass.")
+
+
+def is_tensor_class(cls: type) -> bool:
+    """Whether C methods of this class are methods of tensors: ``Tensor``, or the C class below it."""
+    return cls is torch.Tensor or cls is torch._C.TensorBase
+
+
+@functools.cache
+def constant_classes() -> frozenset[type]:
+    """Classes whose instances are immutable values: dtypes, devices, sizes and the like."""
+    names = ("dtype", "device", "layout", "memory_format", "qscheme", "Size", "finfo", "iinfo")
+    return frozenset(getattr(torch, name) for name in names)
+
+
+def is_operator(value: object) -> bool:
+    """Whether a value is an operator of ``torch.ops`` that takes tensors, or one of its overloads."""
+    return issubclass(type(value), torch._ops.OpOverload | torch._ops.OpOverloadPacket)
+
+
+def is_higher_order_operator(value: object) -> bool:
+    """Whether a value is an operator that takes functions (``torch.ops.higher_order.cond``)."""
+    return issubclass(type(value), torch._ops.HigherOrderOperator)
+
+
+def is_bound_class(cls: type) -> bool:
+    """Whether a class is C++ made visible by pybind11: its methods are opaque. Python subclasses are not."""
+    return (
+        type(type(cls)) is type
+        and type(cls).__name__ == "pybind11_type"
+        and (vars(torch._C).get(cls.__name__) is cls)
+    )
+
+
+def wrapped_by(value: object) -> object | None:
+    """What an instance that ``torch.compile`` or ``torch.jit`` made stands for: what it wraps.
+
+    Both keep it: compiled modules as ``_orig_mod``, scripted and traced functions under a marker. A disabled
+    module is of the class of compiled ones and stands for itself.
+    """
+    eval_frame = sys.modules.get("torch._dynamo.eval_frame")
+    compiled_module = getattr(eval_frame, "OptimizedModule", None)
+    if compiled_module is not None and type(value) is compiled_module:
+        forward = value.__dict__.get("forward")
+        return None if getattr(forward, "_torchdynamo_disable", False) else value._orig_mod
+    if type(value) is torch._C.ScriptFunction:
+        return value.__dict__.get("_torchdynamo_inline")
+    return None
+
+
+@dataclass(frozen=True)
+class RecordedCallables:
+    """The live sets in which ``torch.compiler``'s decorators record callables by ``id``."""
+
+    allowed: set[int]
+    disallowed: set[int]
+    nonstrict: set[int]
+
+
+def recorded_callables() -> RecordedCallables | None:
+    """These sets, or None while no program can have used the decorators: their module is not loaded.
+
+    torch removes an ``id`` when the callable dies, and adds to these very sets.
+    """
+    rules = sys.modules.get("torch._dynamo.trace_rules")
+    names = ("_allowed_callable_ids", "_disallowed_callable_ids", "_nonstrict_trace_callable_ids")
+    if rules is None or not all(hasattr(rules, name) for name in names):
+        return None
+    return RecordedCallables(*(getattr(rules, name)() for name in names))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Functions that capture answers itself
+# ---------------------------------------------------------------------------------------------------------
+
+
+def present(*places: tuple[object, str]) -> tuple[Any, ...]:
+    """The attributes that this release of torch has among ``(owner, dotted name)``."""
+    found = []
+    for owner, dotted in places:
+        value: Any = owner
+        for name in dotted.split("."):
+            value = getattr(value, name, None)
+        if value is not None:
+            found.append(value)
+    return tuple(found)
+
+
+def state_readers() -> tuple[Any, ...]:
+    """C functions without effects that read state which every entry guards."""
+    names = [
+        "is_grad_enabled",
+        "is_inference_mode_enabled",
+        "get_default_dtype",
+        "is_autocast_enabled",
+        "is_autocast_cpu_enabled",
+        "is_autocast_cache_enabled",
+        "get_autocast_dtype",
+        "get_autocast_gpu_dtype",
+        "get_autocast_cpu_dtype",
+        "is_anomaly_enabled",
+        "is_anomaly_check_nan_enabled",
+        "_C._is_autocast_available",
+        "_C._get_deterministic_algorithms",
+        "_C._get_deterministic_algorithms_warn_only",
+        "_C._get_float32_matmul_precision",
+        "_C._get_cudnn_enabled",
+        "_C._get_cudnn_benchmark",
+        "_C._get_cudnn_deterministic",
+        "_C._get_mkldnn_enabled",
+        "_C._get_flash_sdp_enabled",
+        "_C._get_mem_efficient_sdp_enabled",
+        "_C._get_math_sdp_enabled",
+        "_C._get_privateuse1_backend_name",
+        "_C._is_fwd_grad_enabled",
+        "_C._has_mkldnn",
+        "_C._len_torch_function_stack",
+        "_C._is_torch_function_enabled",
+        "_C._is_torch_function_all_disabled",
+        "_C._cuda_isCurrentStreamCapturing",
+    ]
+    return present(*((torch, name) for name in names))
+
+
+def compiling_questions() -> tuple[Any, ...]:
+    """Functions by which a program asks whether it is being compiled; during capture the answer is yes."""
+    found = present((torch, "compiler.is_compiling"), (torch, "compiler.is_dynamo_compiling"))
+    import sys
+
+    modules = [
+        sys.modules.get(name)
+        for name in ("torch._dynamo", "torch._dynamo.external_utils", "torch._utils_internal")
+    ]
+    extra = present(
+        *((m, n) for m in modules if m is not None for n in ("is_compiling", "is_dynamo_compiling"))
+    )
+    return (*found, *extra)
+
+
+def tracing_questions() -> tuple[Any, ...]:
+    """Functions by which a program asks for other tracers; during capture the answer is no."""
+    return present(
+        (torch, "jit.is_scripting"),
+        (torch, "jit.is_tracing"),
+        (torch, "_C._is_tracing"),
+        (torch, "_jit_internal.is_scripting"),
+        (torch, "compiler.is_exporting"),
+        (torch, "onnx.is_in_onnx_export"),
+        (torch, "_C._functorch.is_functorch_wrapped_tensor"),
+        (torch, "_C._is_torch_function_mode_enabled"),
+    )
+
+
+def override_questions() -> tuple[Any, ...]:
+    """C functions that ask whether an argument overrides torch functions."""
+    names = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+    found = present(*((torch.overrides, name) for name in names), (torch._C, "_has_torch_function"))
+    return (*found, *present(*((torch._C, f"_{name}") for name in names)))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What guards compare: tensor metadata and torch's state
+# ---------------------------------------------------------------------------------------------------------
+
+_ORDINARY_KEYS = (
+    *("Dense", "AutogradFunctionality", "ADInplaceOrView", "Conjugate", "Negative", "ZeroTensor"),
+    *("AutocastCPU", "AutocastCUDA", "AutocastXPU", "AutocastMPS"),
+)
+"""Dispatch keys of tensors whose sizes and strides are plain numbers in the tensor itself."""
+
+
+@functools.cache
+def _unordinary_keys() -> int:
+    """The bits of dispatch key sets that an ordinary strided tensor does not have. Bits of backends, which are
+    the lowest ones, are no matter: ``Dense`` alone is the functionality behind all of them."""
+    keys = torch._C.DispatchKey
+    ordinary = 0
+    for name in _ORDINARY_KEYS:
+        if hasattr(keys, name):
+            ordinary |= torch._C.DispatchKeySet(getattr(keys, name)).raw_repr()
+    backends = torch._C.DispatchKeySet(keys.Dense).raw_repr() - 1
+    autograd = torch._C.DispatchKeySet(keys.AutogradCPU).raw_repr() | torch._C.DispatchKeySet(keys.CPU).raw_repr()
+    return ~(ordinary | backends | autograd)
+
+
+def tensor_facts(tensor: torch.Tensor) -> dict[str, Any]:
+    """The metadata of any tensor, by accessors. Functions a subclass overrides are not called.
+
+    ``plain`` says that sizes and strides are numbers kept in the tensor itself, and that the key set says so.
+    """
+    with torch._C.DisableTorchFunction():
+        key_set = torch._C._dispatch_keys(tensor).raw_repr()
+        strided = tensor.layout is torch.strided and not tensor.is_nested
+        return {
+            "dtype": tensor.dtype,
+            "device": tensor.device,
+            "layout": tensor.layout,
+            "requires_grad": tensor.requires_grad,
+            "key_set": key_set,
+            "sizes": tuple(tensor.size()) if not tensor.is_nested else (),
+            "strides": tuple(tensor.stride()) if strided else None,
+            "storage_offset": tensor.storage_offset() if strided else 0,
+            "plain": strided and not key_set & _unordinary_keys(),
+        }
+
+
+def tensor_matches(
+    tensor: torch.Tensor,
+    facts: dict[str, Any],
+    sizes: tuple[int | None, ...],
+    strides: tuple[int | None, ...] | None,
+) -> bool:
+    """Whether ``tensor`` has the metadata in ``facts``, with these sizes and strides (None is anything)."""
+    found = tensor_facts(tensor)
+    names = ("dtype", "device", "layout", "requires_grad", "key_set")
+    if any(found[name] != facts[name] for name in names):
+        return False
+    return _same_numbers(found["sizes"], sizes) and _same_numbers(found["strides"], strides)
+
+
+def _same_numbers(found: tuple[int, ...] | None, expected: tuple[int | None, ...] | None) -> bool:
+    if found is None or expected is None:
+        return found is None and expected is None
+    if len(found) != len(expected):
+        return False
+    return all(want is None or have == want for have, want in zip(found, expected, strict=True))
+
+
+def tensor_number(tensor: torch.Tensor, what: str, dimension: int) -> int:
+    """One size, stride or storage offset of any tensor."""
+    with torch._C.DisableTorchFunction():
+        if what == "size":
+            return int(tensor.size(dimension))
+        return int(tensor.stride(dimension) if what == "stride" else tensor.storage_offset())
+
+
+def tensor_probes() -> list[tuple[torch.Tensor, int]]:
+    """Tensors of odd metadata with the address of their C++ implementation, by which offsets are found.
+
+    None of them is a view: autograd keeps notes of views, which would look like a gradient being required.
+    """
+    probes: list[torch.Tensor] = []
+    cases: tuple[tuple[tuple[int, ...], tuple[int, ...], int, torch.dtype, str], ...] = (
+        ((3, 5, 7), (71, 13, 2), 11, torch.float32, "cpu"),
+        ((3, 5, 7), (71, 13, 2), 11, torch.float64, "cpu"),
+        ((2, 9, 4, 3), (111, 12, 3, 1), 23, torch.int64, "cpu"),
+        ((6,), (17,), 5, torch.bool, "cpu"),
+        ((2, 3, 2, 3, 2, 3, 5), (2100, 701, 340, 101, 45, 14, 2), 29, torch.float32, "cpu"),
+        ((4, 3, 2, 5, 3), (901, 202, 83, 14, 3), 31, torch.float32, "meta"),
+    )
+    with torch._C.DisableTorchFunction(), torch.no_grad():
+        for sizes, strides, offset, dtype, device in cases:
+            probe = torch.empty(0, dtype=dtype, device=device)
+            needed = 1 + offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+            storage = torch.empty(needed, dtype=dtype, device=device).untyped_storage()
+            probes.append(probe.set_(storage, offset, sizes, strides))
+        probes[1].requires_grad_()
+    return [(probe, probe._cdata) for probe in probes]
+
+
+def torch_libraries() -> list[str]:
+    """Paths of torch's shared libraries, some of which may not exist."""
+    import os
+
+    folder = os.path.join(os.path.dirname(torch.__file__), "lib")
+    return [os.path.join(folder, f"lib{name}.so") for name in ("c10", "torch_cpu", "torch_python", "torch_cuda")]
+
+
+def torch_modes() -> tuple[Any, ...]:
+    """What stands on the function-mode and dispatch-mode stacks, in a form that compares by value where modes
+    mean the same: a default device is one mode object per ``with`` statement. The mode itself comes last: its
+    address, compared before, decides, and cannot be another mode's as long as the mode is held here."""
+    found: list[Any] = []
+    for place in range(torch._C._len_torch_function_stack()):
+        mode = torch._C._get_function_stack_at(place)
+        if type(mode) is torch.utils._device.DeviceContext:
+            found.append(("default device", str(mode.device)))
+        else:
+            found.append(("function mode", type(mode), id(mode), mode))
+    for mode in torch.utils._python_dispatch._get_current_dispatch_mode_stack():
+        found.append(("dispatch mode", type(mode), id(mode), mode))
+    return tuple(found)
+
+
+_DTYPE_CODES = {
+    **{torch.uint8: 0, torch.int8: 1, torch.int16: 2, torch.int32: 3, torch.int64: 4, torch.float16: 5},
+    **{torch.float32: 6, torch.float64: 7, torch.bfloat16: 15},
+}
+"""``c10::ScalarType`` of the dtypes that a default or autocast dtype can be."""
+
+_PRECISION_CODES = {"none": 0, "ieee": 1, "tf32": 2, "bf16": 3, "default": 4, "bf16x9": 5}
+"""``at::Float32Precision``."""
+
+StateRow = tuple[str, str | None, str, list[int], int, Callable[[], int]]
+
+
+def state_rows() -> list[StateRow]:
+    """Torch's state that kernels and Python code read implicitly: every entry is good for one state only.
+
+    ``(name, C++ symbol, what it is, arguments, bits, how Python reads it)``. The symbol is a "function", a
+    method of the global "context", a "variable", the "thread keys" or the "autograd" modes of a thread; what
+    it gives is compared with Python's answer once, and Python is asked at every call where they disagree. No
+    getter named here throws for the arguments given: they are valid, since Python's own getter took them.
+    """
+    c = torch._C
+    rows: list[StateRow] = [
+        ("included dispatch keys", _THREAD_KEYS, "thread keys", [0], 64, _included_keys),
+        ("excluded dispatch keys", _THREAD_KEYS, "thread keys", [1], 64, _excluded_keys),
+        ("autograd modes", "_ZN3c1013AutogradState13get_tls_stateEv", "autograd", [], 8, _autograd_modes),
+        ("function modes", f"{_FUNCTION_TLS}9stack_lenEv", "function", [], 32, c._len_torch_function_stack),
+        (
+            *("disabled torch functions", f"{_FUNCTION_TLS}18get_disabled_stateEv", "function", [], 32),
+            lambda: int(c._get_torch_function_state()),
+        ),
+        ("default dtype", "_ZN3c1031get_default_dtype_as_scalartypeEv", "function", [], 8, _default_dtype),
+        ("autocast cache", "_ZN2at8autocast25is_autocast_cache_enabledEv", "function", [], 8, _autocast_cache),
+        ("anomaly mode", "_ZN5torch8autograd11AnomalyMode8_enabledE", "variable", [], 8, _anomaly),
+        ("anomaly nan check", "_ZN5torch8autograd11AnomalyMode10_check_nanE", "variable", [], 8, _anomaly_nan),
+    ]
+    for device, code in (("cpu", 0), ("cuda", 1), ("xpu", 12), ("mps", 13)):
+        if torch.amp.is_autocast_available(device):
+            symbol = "_ZN2at8autocast18get_autocast_dtypeEN3c1010DeviceTypeE"
+            read = functools.partial(_autocast_dtype, device)
+            rows.append((f"autocast dtype on {device}", symbol, "function", [code], 8, read))
+    for name, method, getter in _CONTEXT_FLAGS:
+        if hasattr(c, getter):
+            symbol = f"_ZNK2at7Context{len(method)}{method}Ev"
+            rows.append((name, symbol, "context", [], 8, functools.partial(_flag, getattr(c, getter))))
+    symbol = "_ZNK2at7Context16float32PrecisionENS_14Float32BackendENS_9Float32OpE"
+    for backend, operation, codes in _PRECISIONS:
+        if hasattr(c, "_get_fp32_precision_getter"):
+            read = functools.partial(_precision, backend, operation)
+            rows.append((f"float32 precision of {backend} {operation}", symbol, "context", codes, 32, read))
+    return rows
+
+
+_THREAD_KEYS = "_ZN3c104impl26raw_local_dispatch_key_setE"
+_FUNCTION_TLS = "_ZN2at4impl22PythonTorchFunctionTLS"
+_CONTEXT_FLAGS = (
+    ("deterministic algorithms", "deterministicAlgorithms", "_get_deterministic_algorithms"),
+    (
+        *("deterministic algorithms, warn only", "deterministicAlgorithmsWarnOnly"),
+        "_get_deterministic_algorithms_warn_only",
+    ),
+    (
+        *("fill uninitialized memory", "deterministicFillUninitializedMemory"),
+        "_get_deterministic_fill_uninitialized_memory",
+    ),
+    ("cudnn", "userEnabledCuDNN", "_get_cudnn_enabled"),
+    ("cudnn benchmark", "benchmarkCuDNN", "_get_cudnn_benchmark"),
+    ("cudnn deterministic", "deterministicCuDNN", "_get_cudnn_deterministic"),
+    ("mkldnn", "userEnabledMkldnn", "_get_mkldnn_enabled"),
+    ("mkldnn deterministic", "deterministicMkldnn", "_get_mkldnn_deterministic"),
+    ("flash attention", "userEnabledFlashSDP", "_get_flash_sdp_enabled"),
+    ("memory-efficient attention", "userEnabledMemEfficientSDP", "_get_mem_efficient_sdp_enabled"),
+    ("math attention", "userEnabledMathSDP", "_get_math_sdp_enabled"),
+    ("cudnn attention", "userEnabledCuDNNSDP", "_get_cudnn_sdp_enabled"),
+    ("float16 reduction", "allowFP16ReductionCuBLAS", "_get_cublas_allow_fp16_reduced_precision_reduction"),
+    ("bfloat16 reduction", "allowBF16ReductionCuBLAS", "_get_cublas_allow_bf16_reduced_precision_reduction"),
+    ("float16 accumulation", "allowFP16AccumulationCuBLAS", "_get_cublas_allow_fp16_accumulation"),
+    ("float16 reduction on cpu", "allowFP16ReductionCPU", "_get_cpu_allow_fp16_reduced_precision_reduction"),
+)
+"""(name, method of ``at::Context``, Python getter)"""
+_PRECISIONS = (
+    *(("cuda", "conv", [1, 1]), ("cuda", "rnn", [1, 2]), ("cuda", "matmul", [1, 3])),
+    *(("mkldnn", "conv", [2, 1]), ("mkldnn", "rnn", [2, 2]), ("mkldnn", "matmul", [2, 3])),
+)
+"""(backend, operation, their codes in ``at::Float32Backend`` and ``at::Float32Op``)"""
+
+
+def _included_keys() -> int:
+    return torch._C._dispatch_tls_local_include_set().raw_repr()
+
+
+def _excluded_keys() -> int:
+    return torch._C._dispatch_tls_local_exclude_set().raw_repr()
+
+
+def _autograd_modes() -> int:
+    """The bits of ``c10::AutogradState`` in their order there."""
+    c = torch._C
+    readers = (
+        *(torch.is_grad_enabled, torch.is_inference_mode_enabled, c._is_fwd_grad_enabled),
+        *(c._is_multithreading_enabled, c._is_view_replay_enabled),
+        getattr(c, "_is_grad_layout_enforcement_enabled", bool),
+    )
+    return sum(read() << place for place, read in enumerate(readers))
+
+
+def _default_dtype() -> int:
+    return _DTYPE_CODES.get(torch.get_default_dtype(), 255)
+
+
+def _autocast_cache() -> int:
+    return int(torch.is_autocast_cache_enabled())
+
+
+def _autocast_dtype(device: str) -> int:
+    return _DTYPE_CODES.get(torch.get_autocast_dtype(device), 255)
+
+
+def _anomaly() -> int:
+    return int(torch.is_anomaly_enabled())
+
+
+def _anomaly_nan() -> int:
+    return int(torch.is_anomaly_check_nan_enabled())
+
+
+def _flag(getter: Callable[[], Any]) -> int:
+    """A flag; where torch tells two flags at once, the pair in the order of the enumeration behind it."""
+    value = getter()
+    if isinstance(value, tuple):
+        reduced, split = value
+        return 0 if reduced and split else 1 if split else 2
+    return int(value)
+
+
+def _precision(backend: str, operation: str) -> int:
+    return _PRECISION_CODES.get(torch._C._get_fp32_precision_getter(backend, operation), 255)
+
+
+def plain_value_types() -> list[type]:
+    """Classes of torch whose values compare in C without calling anybody."""
+    return [torch.device]
+
+
+def modes_active() -> bool:
+    """Whether a torch function mode or a dispatch mode of the program is active on this thread."""
+    return torch._C._len_torch_function_stack() > 0 or torch._C._len_torch_dispatch_stack() > 0
+
+
+def graph_break_functions() -> tuple[Any, ...]:
+    """``torch._dynamo.graph_break``, if that module has been imported (it does nothing unless traced)."""
+    import sys
+
+    dynamo = sys.modules.get("torch._dynamo")
+    return present((dynamo, "graph_break")) if dynamo is not None else ()
+
+
+def dynamo_hook() -> object:
+    """TorchDynamo's callback for frames on this thread, None if there is none."""
+    from torch._C._dynamo.eval_frame import get_eval_frame_callback
+
+    return get_eval_frame_callback()

@@ -1,0 +1,443 @@
+//! Accesses: how a node's object is fetched from its parent. One variant per class of `guards/sources.py`.
+//!
+//! A fetch gives a borrowed object: held by its parent, by the tree, by the caller's arguments, or, where
+//! a getter made a new reference, by the walk's list of things to release. It runs no user code and
+//! leaves no exception.
+
+use super::build::{Builder, Description};
+use super::lookup::{Lookup, find};
+use super::python::{_PyObject_GetDictPtr, _PyType_Lookup, class_dict, has_flags, without_collector};
+use crate::objects::{Object, Released};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::cell::Cell;
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+
+/// How to fetch an object from the one at the parent node.
+pub enum Access {
+    Argument(usize),
+    Held(Object),
+    DictItem(DictItem),
+    InstanceDict,
+    ListItem(ffi::Py_ssize_t),
+    TupleItem(ffi::Py_ssize_t),
+    SequenceItem(ffi::Py_ssize_t),
+    TypeOf,
+    CellContents,
+    FunctionField(FunctionField),
+    Member(Member),
+    Descriptor { descriptor: Object, get: ffi::descrgetfunc },
+    TypeLookup(TypeLookup),
+}
+
+/// A key of a dictionary, with the answer of the last time.
+pub struct DictItem {
+    key: Object,
+    hash: ffi::Py_hash_t,
+    /// CPython 3.11 numbers every state of every dictionary: the same number, the same answer.
+    version: Cell<u64>,
+    value: Cell<Object>,
+}
+
+/// A field of a Python function.
+#[derive(Clone, Copy)]
+pub enum FunctionField {
+    Code,
+    Defaults,
+    KeywordDefaults,
+    Closure,
+    Globals,
+}
+
+/// A place in the C structure of an object that holds a reference.
+pub struct Member {
+    class: *mut ffi::PyTypeObject,
+    offset: ffi::Py_ssize_t,
+    /// What an empty place gives: None, or null where reading it raises.
+    empty: Object,
+}
+
+/// A name looked up along a class's method resolution order, with the answer of the last time.
+pub struct TypeLookup {
+    name: Object,
+    after: Object,
+    version: Cell<u32>,
+    value: Cell<Object>,
+}
+
+impl Access {
+    /// Reads a description such as `("dict_item", key)`.
+    pub fn parse(description: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Self> {
+        let description = Description::new(description)?;
+        Ok(match description.name() {
+            "argument" => Self::Argument(description.one()?.extract()?),
+            "held" => Self::Held(builder.keep(&description.one()?)),
+            "dict_item" => Self::DictItem(DictItem::new(&description.one()?, builder)?),
+            "instance_dict" => Self::InstanceDict,
+            "list_item" => Self::ListItem(index(&description)?),
+            "tuple_item" => Self::TupleItem(index(&description)?),
+            "sequence_item" => Self::SequenceItem(index(&description)?),
+            "type_of" => Self::TypeOf,
+            "cell_contents" => Self::CellContents,
+            "function_field" => Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?),
+            "descriptor" => descriptor_access(&description.one()?, builder)?,
+            "type_lookup" => {
+                let [name, after] = description.arguments()?;
+                Self::TypeLookup(TypeLookup::new(&name, &after, builder)?)
+            }
+            other => return Err(PyValueError::new_err(format!("no access is called {other:?}"))),
+        })
+    }
+
+    /// Whether this access starts at the call or the entry instead of at another object.
+    pub fn is_root(&self) -> bool {
+        matches!(self, Self::Argument(_) | Self::Held(_))
+    }
+
+    /// The object, borrowed; null where it is not there. `owned` takes references made on the way.
+    ///
+    /// # Safety
+    /// `parent` is a live object unless this is a root; `arguments` has the call's arguments; the thread
+    /// is attached, with no exception set.
+    #[inline]
+    pub unsafe fn fetch(&self, parent: Object, arguments: *const Object, owned: &mut Released) -> Object {
+        // SAFETY: every branch checks the parent's type before it reads the parent's structure.
+        unsafe {
+            match self {
+                Self::Argument(index) => *arguments.add(*index),
+                Self::Held(object) => *object,
+                Self::DictItem(item) => item.fetch(parent),
+                Self::InstanceDict => instance_dict(parent),
+                Self::ListItem(index) => {
+                    if ffi::PyList_Check(parent) != 0 && *index < ffi::PyList_GET_SIZE(parent) {
+                        ffi::PyList_GET_ITEM(parent, *index)
+                    } else {
+                        null_mut()
+                    }
+                }
+                Self::TupleItem(index) => {
+                    if ffi::PyTuple_Check(parent) != 0 && *index < ffi::PyTuple_GET_SIZE(parent) {
+                        ffi::PyTuple_GET_ITEM(parent, *index)
+                    } else {
+                        null_mut()
+                    }
+                }
+                Self::SequenceItem(index) => sequence_item(parent, *index, owned),
+                Self::TypeOf => ffi::Py_TYPE(parent).cast(),
+                Self::CellContents => {
+                    if ffi::Py_TYPE(parent) == &raw mut ffi::PyCell_Type {
+                        (*parent.cast::<ffi::PyCellObject>()).ob_ref
+                    } else {
+                        null_mut()
+                    }
+                }
+                Self::FunctionField(field) => field.fetch(parent),
+                Self::Member(member) => member.fetch(parent),
+                Self::Descriptor { descriptor, get } => {
+                    let value =
+                        without_collector(|| get(*descriptor, parent, ffi::Py_TYPE(parent).cast()));
+                    if value.is_null() {
+                        ffi::PyErr_Clear();
+                    } else {
+                        owned.push(value);
+                    }
+                    value
+                }
+                Self::TypeLookup(lookup) => lookup.fetch(parent),
+            }
+        }
+    }
+}
+
+fn index(description: &Description<'_>) -> PyResult<ffi::Py_ssize_t> {
+    let index = description.one()?.extract::<ffi::Py_ssize_t>()?;
+    if index < 0 {
+        return Err(PyValueError::new_err("an item's index is not negative"));
+    }
+    Ok(index)
+}
+
+impl DictItem {
+    fn new(key: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Self> {
+        Ok(Self {
+            hash: key.hash()?,
+            key: builder.keep(key),
+            version: Cell::new(0),
+            value: Cell::new(null_mut()),
+        })
+    }
+
+    /// # Safety
+    /// As for [`Access::fetch`].
+    #[inline]
+    unsafe fn fetch(&self, dict: Object) -> Object {
+        // SAFETY: the type is checked first. A remembered value is held by a dictionary in the state in
+        // which it was found there, because no two states of any dictionaries have the same number.
+        unsafe {
+            if ffi::PyDict_Check(dict) == 0 {
+                return null_mut();
+            }
+            let version = dict_version(dict);
+            if version != 0 && version == self.version.get() {
+                return self.value.get();
+            }
+            let Lookup::Found(value) = find(dict, self.key, self.hash) else {
+                return null_mut();
+            };
+            self.value.set(value);
+            self.version.set(version);
+            value
+        }
+    }
+}
+
+/// The number of a dictionary's state, or 0 where this CPython has none that can be relied on.
+///
+/// # Safety
+/// `dict` is a dict or of a subclass.
+#[inline]
+pub unsafe fn dict_version(dict: Object) -> u64 {
+    #[cfg(not(Py_3_12))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*dict.cast::<ffi::PyDictObject>()).ma_version_tag
+    }
+    #[cfg(Py_3_12)]
+    {
+        let _ = dict;
+        0
+    }
+}
+
+/// The instance dictionary, borrowed; null where there is none.
+///
+/// # Safety
+/// `object` is live; the thread is attached.
+pub unsafe fn instance_dict(object: Object) -> Object {
+    // SAFETY: a live object. Making a dictionary of inline values allocates, so the collector is off.
+    unsafe {
+        let place = without_collector(|| _PyObject_GetDictPtr(object));
+        if place.is_null() { null_mut() } else { *place }
+    }
+}
+
+/// `collections.deque`, whose C storage is read also in subclasses.
+fn deque_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
+    let class = py.import("collections")?.getattr("deque")?;
+    Ok(class.as_ptr().cast())
+}
+
+/// The type found once; it is never freed, `collections` holds it.
+pub fn deque() -> *mut ffi::PyTypeObject {
+    static DEQUE: OnceLock<usize> = OnceLock::new();
+    *DEQUE.get_or_init(|| Python::attach(|py| deque_type(py).map_or(0, |class| class as usize)))
+        as *mut ffi::PyTypeObject
+}
+
+/// The C type whose storage an object of `class` has, as far as it is known to run no user code.
+///
+/// # Safety
+/// `class` is a live class.
+pub unsafe fn storage_type(class: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObject {
+    // SAFETY: live classes.
+    unsafe {
+        if (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 {
+            class
+        } else if !deque().is_null() && ffi::PyType_IsSubtype(class, deque()) != 0 {
+            deque()
+        } else {
+            null_mut()
+        }
+    }
+}
+
+unsafe fn sequence_item(sequence: Object, index: ffi::Py_ssize_t, owned: &mut Released) -> Object {
+    // SAFETY: the slots of a C type are called with an object that has its storage.
+    unsafe {
+        let storage = storage_type(ffi::Py_TYPE(sequence));
+        if storage.is_null() || (*storage).tp_as_sequence.is_null() {
+            return null_mut();
+        }
+        let methods = &*(*storage).tp_as_sequence;
+        let (Some(item), Some(length)) = (methods.sq_item, methods.sq_length) else {
+            return null_mut();
+        };
+        if index >= length(sequence) {
+            return null_mut();
+        }
+        let value = without_collector(|| item(sequence, index));
+        if value.is_null() {
+            ffi::PyErr_Clear();
+        } else {
+            owned.push(value);
+        }
+        value
+    }
+}
+
+impl FunctionField {
+    fn named(name: &str) -> PyResult<Self> {
+        Ok(match name {
+            "code" => Self::Code,
+            "defaults" => Self::Defaults,
+            "kwdefaults" => Self::KeywordDefaults,
+            "closure" => Self::Closure,
+            "globals" => Self::Globals,
+            other => return Err(PyValueError::new_err(format!("functions have no field {other:?}"))),
+        })
+    }
+
+    /// # Safety
+    /// As for [`Access::fetch`].
+    #[inline]
+    unsafe fn fetch(self, function: Object) -> Object {
+        // SAFETY: the exact type is checked first; a function holds its fields.
+        unsafe {
+            if ffi::Py_TYPE(function) != &raw mut ffi::PyFunction_Type {
+                return null_mut();
+            }
+            let function = &*function.cast::<ffi::PyFunctionObject>();
+            let field = match self {
+                Self::Code => function.func_code,
+                Self::Defaults => function.func_defaults,
+                Self::KeywordDefaults => function.func_kwdefaults,
+                Self::Closure => function.func_closure,
+                Self::Globals => function.func_globals,
+            };
+            if field.is_null() { ffi::Py_None() } else { field }
+        }
+    }
+}
+
+impl Member {
+    /// The place that a member descriptor reads, unless reading it does more than that.
+    pub fn of(descriptor: &Bound<'_, PyAny>, builder: &mut Builder) -> Option<Self> {
+        let py = descriptor.py();
+        // SAFETY: the exact type is checked before the structure is read; its class outlives it.
+        unsafe {
+            if ffi::Py_TYPE(descriptor.as_ptr()) != &raw mut ffi::PyMemberDescr_Type {
+                return None;
+            }
+            let structure = &*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>();
+            let member = &*structure.d_member;
+            let empty = match member.type_code {
+                OBJECT => py.None().as_ptr(),
+                ffi::Py_T_OBJECT_EX => null_mut(),
+                _ => return None,
+            };
+            // Audited reads call hooks, relative offsets need the class: both go through the getter.
+            if member.flags & !ffi::Py_READONLY != 0 {
+                return None;
+            }
+            builder.keep(descriptor);
+            Some(Self { class: structure.d_common.d_type, offset: member.offset, empty })
+        }
+    }
+
+    /// The object at the place: null if it is empty, None if `object` has no such place.
+    ///
+    /// # Safety
+    /// `object` is live.
+    #[inline]
+    pub unsafe fn read(&self, object: Object) -> Option<Object> {
+        // SAFETY: the type is checked first.
+        unsafe {
+            let class = ffi::Py_TYPE(object);
+            if class != self.class && ffi::PyType_IsSubtype(class, self.class) == 0 {
+                return None;
+            }
+            Some(*object.cast::<u8>().offset(self.offset).cast::<Object>())
+        }
+    }
+
+    #[inline]
+    unsafe fn fetch(&self, object: Object) -> Object {
+        // SAFETY: the caller's promise.
+        match unsafe { self.read(object) } {
+            Some(found) if found.is_null() => self.empty,
+            Some(found) => found,
+            None => null_mut(),
+        }
+    }
+}
+
+/// `T_OBJECT` of CPython's `structmember.h`: an empty place reads as None.
+const OBJECT: std::ffi::c_int = 6;
+
+fn descriptor_access(descriptor: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Access> {
+    if let Some(member) = Member::of(descriptor, builder) {
+        return Ok(Access::Member(member));
+    }
+    // SAFETY: a live object's type.
+    let class = unsafe { &*ffi::Py_TYPE(descriptor.as_ptr()) };
+    let is_written_in_c = class.tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0
+        || descriptor.get_type().qualname()? == "_tuplegetter";
+    match class.tp_descr_get {
+        Some(get) if is_written_in_c => Ok(Access::Descriptor { descriptor: builder.keep(descriptor), get }),
+        _ => Err(PyTypeError::new_err(format!("{descriptor} may run user code"))),
+    }
+}
+
+impl TypeLookup {
+    /// A lookup of `name`, behind the class `after` unless that is None.
+    pub fn new(name: &Bound<'_, PyAny>, after: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Self> {
+        let after = if after.is_none() { null_mut() } else { builder.keep_class(after)? };
+        Ok(Self {
+            name: builder.keep(name.cast::<PyString>()?),
+            after,
+            version: Cell::new(0),
+            value: Cell::new(null_mut()),
+        })
+    }
+
+    /// The raw attribute, borrowed; null where no class of the order has it or `class` is none.
+    ///
+    /// # Safety
+    /// As for [`Access::fetch`].
+    #[inline]
+    pub unsafe fn fetch(&self, class: Object) -> Object {
+        // SAFETY: the type is checked first. Version tags are never given twice, and change with every
+        // change along the order: the same tag, the same class and the same answer.
+        unsafe {
+            if !has_flags(class, ffi::Py_TPFLAGS_TYPE_SUBCLASS) {
+                return null_mut();
+            }
+            let class = class.cast::<ffi::PyTypeObject>();
+            let version = (*class).tp_version_tag;
+            if version != 0 && version == self.version.get() {
+                return self.value.get();
+            }
+            // This also numbers the class.
+            let mut value = _PyType_Lookup(class, self.name);
+            if !self.after.is_null() {
+                value = self.search_behind(class);
+            }
+            self.value.set(value);
+            self.version.set((*class).tp_version_tag);
+            value
+        }
+    }
+
+    unsafe fn search_behind(&self, class: *mut ffi::PyTypeObject) -> Object {
+        // SAFETY: a class holds its order, a tuple of classes; class dictionaries have string keys, and
+        // `find` refuses others.
+        unsafe {
+            let order = (*class).tp_mro;
+            let hash = ffi::PyObject_Hash(self.name);
+            let mut behind = false;
+            for index in 0..ffi::PyTuple_GET_SIZE(order) {
+                let base = ffi::PyTuple_GET_ITEM(order, index);
+                if behind
+                    && let Lookup::Found(value) = find(class_dict(base.cast()), self.name, hash)
+                {
+                    return value;
+                }
+                behind |= base == self.after;
+            }
+            null_mut()
+        }
+    }
+}

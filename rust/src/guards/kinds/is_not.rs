@@ -1,0 +1,21 @@
+//! Not one particular object, such as None.
+
+use super::{Builder, Description, Kind};
+use crate::objects::Object;
+use pyo3::prelude::*;
+
+/// See the file's head.
+pub struct IsNot {
+    unexpected: Object,
+}
+
+impl Kind for IsNot {
+    fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
+        Ok(Self { unexpected: builder.keep(&description.one()?) })
+    }
+
+    #[inline]
+    unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
+        value != self.unexpected
+    }
+}

@@ -1,0 +1,27 @@
+//! A slot of the object that holds nothing.
+
+use super::{Builder, Description, Kind};
+use crate::objects::Object;
+use crate::guards::access::Member;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+
+/// See the file's head.
+pub struct SlotEmpty {
+    slot: Member,
+}
+
+impl Kind for SlotEmpty {
+    fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
+        let descriptor = description.one()?;
+        let slot = Member::of(&descriptor, builder)
+            .ok_or_else(|| PyTypeError::new_err(format!("{descriptor} is not a slot that holds an object")))?;
+        Ok(Self { slot })
+    }
+
+    #[inline]
+    unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
+        // SAFETY: a live object.
+        unsafe { self.slot.read(value) }.is_some_and(|found| found.is_null())
+    }
+}

@@ -1,0 +1,3 @@
+"""A module that is imported while a program runs."""
+
+FACTOR = 2.0

@@ -1,0 +1,148 @@
+"""``check``: one program in CPython and compiled, several calls, everything compared, graphs and breaks
+counted."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.harness.comparison import compare_steps, prepared
+from tests.harness.compiler import Compiler, Counts, Recorder
+from tests.harness.leaks import stay_level
+from tests.harness.pairing import Mismatch
+from tests.harness.setup import Setup, set_up
+
+LOOK_FOR_LEAKS = bool(os.environ.get("FRAMELIFT_REFLEAKS"))
+"""Set ``FRAMELIFT_REFLEAKS=1`` and every checked program is also called often, and must stay level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was compiled, for tests that look closer."""
+
+    compiled: Callable
+    counts: Counts
+    operators: list[str]
+
+
+def check(
+    program: object,
+    *parts: object,
+    keywords: dict[str, object] | None = None,
+    inputs: Callable[[int], object] | None = None,
+    graphs: int = 1,
+    breaks: int = 0,
+    reason: str | None = None,
+    recompiles: int = 0,
+    runs: int | None = None,
+    calls: int = 3,
+    backend: object = "eager",
+    fullgraph: bool | None = None,
+    dynamic: bool | None = None,
+    globals: tuple[str, ...] = (),
+    context: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    backward: bool = False,
+    tolerance: float | None = None,
+    references: bool = True,
+    frames: tuple[str, ...] = (),
+    compiler: Compiler | None = None,
+) -> Report:
+    """Run ``program`` ``calls`` times in CPython and compiled, and raise Mismatch on any difference.
+
+    program     a function, a module, or ``fresh(build)`` where a call changes the program itself
+    parts       the arguments' recipes (see inputs.py); ``inputs(k)`` instead returns them for call ``k``
+    graphs      graphs compiled over all calls; ``breaks`` the breaks met, one of them titled ``reason``;
+                ``recompiles`` how often a guard's failure led to a new entry
+    runs        graphs run in each call; by default one where the program has graphs and no breaks
+    fullgraph   by default on where no break is expected, so that a break says where it is
+    globals     names of module globals the program rebinds or changes
+    context     a context manager made anew around every call
+    backward    sums what is differentiable in the result, runs backward and compares gradients
+    tolerance   relative, for backends that are not bitwise equal to eager
+    references  reference counts of the arguments change as in eager (not compared in the compiling call)
+    frames      functions of the program that CPython may enter although nothing breaks (backward of an
+                autograd function, finalisers)
+    """
+    fullgraph = breaks == 0 if fullgraph is None else fullgraph
+    setup = set_up(
+        program,
+        parts,
+        keywords=keywords,
+        inputs=inputs,
+        backend=backend,
+        fullgraph=fullgraph,
+        dynamic=dynamic,
+        globals=globals,
+        context=context,
+        backward=backward,
+        compiler=compiler,
+    )
+    runs = (1 if graphs and not breaks else None) if runs is None else runs
+    oddities: list[str] = []
+    with setup.compiler.strict():
+        for index in range(calls):
+            watch_frames = breaks == 0 and 0 < index == calls - 1
+            ran, entered = _one_call(setup, index, tolerance, references, watch_frames)
+            if setup.recorder and runs is not None and ran != runs:
+                oddities.append(f"call {index}: {ran} graphs ran, {runs} expected")
+            strangers = dict.fromkeys(name for name in entered if name not in frames)
+            if strangers:
+                oddities.append(f"call {index}: CPython entered {', '.join(strangers)}")
+    counts = setup.counts()
+    _compare_counts(counts, setup.recorder, graphs, breaks, reason, recompiles, oddities)
+    _compare_lifetimes(setup)
+    if LOOK_FOR_LEAKS:
+        stay_level(setup, reuse_arguments=False)
+    return Report(setup.compiled.call, counts, setup.recorder.operators() if setup.recorder else [])
+
+
+def _one_call(
+    setup: Setup, index: int, tolerance: float | None, references: bool, watch_frames: bool
+) -> tuple[int, tuple[str, ...]]:
+    """How many graphs ran, and which functions of the program CPython entered (when watched)."""
+    expected, actual, pairing = prepared(setup.eager, setup.compiled, index, tolerance)
+    left = setup.eager.step(index, expected)
+    before = setup.recorder.runs if setup.recorder else 0
+    right = setup.compiled.step(index, actual, watch_frames)
+    compare_steps(index, left, right, pairing, references=references and index > 0)
+    return (setup.recorder.runs if setup.recorder else 0) - before, right.outcome.entered
+
+
+def _compare_counts(
+    counts: Counts,
+    recorder: Recorder | None,
+    graphs: int,
+    breaks: int,
+    reason: str | None,
+    recompiles: int,
+    oddities: list[str],
+) -> None:
+    wrong = []
+    if counts.graphs != graphs:
+        wrong.append(f"graphs: {graphs} expected, {counts.graphs} counted")
+    if recorder and len(recorder.graphs) != graphs:
+        wrong.append(f"graphs: {graphs} expected, {len(recorder.graphs)} given to the backend")
+    if sum(counts.breaks.values()) != breaks:
+        wrong.append(f"breaks: {breaks} expected, counted {dict(counts.breaks)}")
+    if reason is not None and not any(reason in title for title in counts.breaks):
+        wrong.append(f"break reason: {reason!r} expected, counted {dict(counts.breaks)}")
+    if sum(counts.recompiles.values()) != recompiles:
+        wrong.append(f"recompiles: {recompiles} expected, counted {dict(counts.recompiles)}")
+    if breaks == 0 and counts.fallbacks:
+        wrong.append(f"fallbacks: none expected, {counts.fallbacks} counted")
+    wrong += oddities
+    if wrong:
+        raise Mismatch("\n  ".join(["over all calls:", *wrong]))
+
+
+def _compare_lifetimes(setup: Setup) -> None:
+    """Argument tensors live on after the calls exactly where they do in eager."""
+    left, right = setup.eager.still_alive(), setup.compiled.still_alive()
+    if left != right:
+        gc.collect()
+        left, right = setup.eager.still_alive(), setup.compiled.still_alive()
+    if left != right:
+        raise Mismatch(f"argument tensors still alive after all calls: eager {left}, compiled {right}")
