@@ -16,11 +16,10 @@ from collections.abc import Callable
 import torch
 import torchvision
 import transformers
+from measure import Figures, Model, measure
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
-
-from measure import Figures, Model, measure
 
 
 def bert(small: bool) -> Model:

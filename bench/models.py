@@ -15,10 +15,9 @@ import timm
 import torch
 import torchvision
 import transformers
+from measure import Figures, Model, measure
 from rich.console import Console
 from rich.table import Table
-
-from measure import Figures, Model, measure
 
 WIDTHS = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4}
 LENGTH = 32

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from workloads import Row, nothing, rows
 
 import framelift
-from workloads import Row, nothing, rows
 
 COMPILERS = ("eager", "torch.compile", "framelift")
 COLD_CALLS = 40

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
 
-from framelift import codegen
 from framelift._native import CompiledCallable
 from framelift.arguments import Arguments
 from framelift.module import CompiledModule, make_twin, own_call
@@ -29,6 +28,7 @@ from framelift.observe.errors import Misuse
 from framelift.observe.explain import Explanation
 
 if TYPE_CHECKING:
+    from framelift.codegen import Backend
     from framelift.pipeline import Compilation
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -160,7 +160,7 @@ def reset() -> None:
 
 def list_backends() -> list[str]:
     """The names that ``backend`` may have."""
-    return sorted(codegen.backends.BACKEND_NAMES)
+    return sorted(_pipeline().codegen.backends.BACKEND_NAMES)
 
 
 _live: weakref.WeakKeyDictionary[CompiledCallable, Arguments] = weakref.WeakKeyDictionary()
@@ -172,7 +172,7 @@ def _call(target: Any, /, *args: Any, **kwargs: Any) -> Any:
     return target(*args, **kwargs)
 
 
-def _compile(model: Any, arguments: Arguments, backend: codegen.Backend | None = None) -> Any:
+def _compile(model: Any, arguments: Arguments, backend: Backend | None = None) -> Any:
     _check_callable(model, "compile")
     if arguments.disable:
         return model
@@ -193,7 +193,7 @@ def _compile(model: Any, arguments: Arguments, backend: codegen.Backend | None =
     return compiled
 
 
-def _callable(target: Any, arguments: Arguments, backend: codegen.Backend) -> CompiledCallable:
+def _callable(target: Any, arguments: Arguments, backend: Backend) -> CompiledCallable:
     """The compiled callable for anything that can be called."""
     if isinstance(target, FunctionType):
         function, bound_self = target, None
@@ -201,7 +201,9 @@ def _callable(target: Any, arguments: Arguments, backend: codegen.Backend) -> Co
         function, bound_self = target.__func__, target.__self__
     else:
         function, bound_self = _call, target
-    name = getattr(target, "__qualname__", None) or type(target).__qualname__
+    name = getattr(target, "__qualname__", None)
+    if not isinstance(name, str):
+        name = type(target).__qualname__
     compilation = _pipeline().Compilation(
         function,
         name=arguments.name or name,
@@ -222,7 +224,7 @@ def _callable(target: Any, arguments: Arguments, backend: codegen.Backend) -> Co
 def _pipeline() -> ModuleType:
     """The pipeline, imported by the first ``compile``.
 
-    It brings all rooms with it, and they bring sympy: 0.4 s that ``import framelift`` must not cost.
+    It brings all rooms with it, and they bring sympy, which ``import framelift`` must not cost.
     """
     return importlib.import_module("framelift.pipeline")
 
@@ -231,9 +233,9 @@ def _compilation(compiled: CompiledCallable) -> Compilation:
     return compiled.on_miss.__self__
 
 
-def _backend(arguments: Arguments) -> codegen.Backend:
+def _backend(arguments: Arguments) -> Backend:
     options = None if arguments.options is None else dict(arguments.options)
-    return codegen.resolve(arguments.backend, arguments.mode, options)
+    return _pipeline().codegen.resolve(arguments.backend, arguments.mode, options)
 
 
 def _arguments_of(model: Any) -> Arguments | None:

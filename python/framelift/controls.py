@@ -12,8 +12,8 @@ from types import FunctionType, MethodType
 from typing import Any, TypeVar, overload
 
 import torch
-from framelift._native import CompiledCallable
 
+from framelift._native import CompiledCallable
 from framelift.module import CompiledModule, make_twin, own_call
 from framelift.observe import reasons
 from framelift.observe.errors import Misuse

@@ -36,8 +36,8 @@ def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
 
     Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols are
     never merged because their values happen to be equal (no duck sizing): what must be equal for the graph to
-    be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and an operator
-    without a fake kernel raises instead of being run on zeros.
+    be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and operators
+    without a fake kernel raise instead of being run on zeros.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -591,6 +591,8 @@ def _set_function_modes(modes: tuple[Any, ...]) -> None:
 
 def inductor_patches(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
     """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; unknown ones raise torch's error."""
+    if mode in (None, "default") and not options:
+        return {}
     from torch import _TorchCompileInductorWrapper
 
     return dict(_TorchCompileInductorWrapper(mode, options, None).config)
@@ -852,6 +854,15 @@ def tensor_facts(tensor: torch.Tensor) -> dict[str, Any]:
             "strides": tuple(tensor.stride()) if strided else None,
             "storage_offset": tensor.storage_offset() if strided else 0,
             "plain": strided and not key_set & _unordinary_keys(),
+            "flags": tuple(
+                word
+                for word, flag in (
+                    ("conjugate", tensor.is_conj()),
+                    ("negative", tensor.is_neg()),
+                    ("inference tensor", tensor.is_inference()),
+                )
+                if flag
+            ),
         }
 
 
@@ -949,8 +960,8 @@ def state_rows() -> list[StateRow]:
     """Torch's state that kernels and Python code read implicitly: every entry is good for one state only.
 
     ``(name, C++ symbol, what it is, arguments, bits, how Python reads it)``. The symbol is a "function", a
-    method of the global "context", a "variable", the "thread keys" or the "autograd" modes of a thread; what
-    it gives is compared with Python's answer once, and Python is asked at every call where they disagree. No
+    method of the global "context", a "precision" of it, a "variable", the "thread keys", "autograd" modes or "function modes" of a
+    thread; what it gives is compared with Python's answer once, and Python is asked at every call where they disagree. No
     getter named here throws for the arguments given: they are valid, since Python's own getter took them.
     """
     c = torch._C
@@ -958,9 +969,9 @@ def state_rows() -> list[StateRow]:
         ("included dispatch keys", _THREAD_KEYS, "thread keys", [0], 64, _included_keys),
         ("excluded dispatch keys", _THREAD_KEYS, "thread keys", [1], 64, _excluded_keys),
         ("autograd modes", "_ZN3c1013AutogradState13get_tls_stateEv", "autograd", [], 8, _autograd_modes),
-        ("function modes", f"{_FUNCTION_TLS}9stack_lenEv", "function", [], 32, c._len_torch_function_stack),
+        ("function modes", f"{_FUNCTION_TLS}9stack_lenEv", "function modes", [1], 32, c._len_torch_function_stack),
         (
-            *("disabled torch functions", f"{_FUNCTION_TLS}18get_disabled_stateEv", "function", [], 32),
+            *("disabled torch functions", f"{_FUNCTION_TLS}18get_disabled_stateEv", "function modes", [0], 32),
             lambda: int(c._get_torch_function_state()),
         ),
         ("default dtype", "_ZN3c1031get_default_dtype_as_scalartypeEv", "function", [], 8, _default_dtype),
@@ -968,8 +979,9 @@ def state_rows() -> list[StateRow]:
         ("anomaly mode", "_ZN5torch8autograd11AnomalyMode8_enabledE", "variable", [], 8, _anomaly),
         ("anomaly nan check", "_ZN5torch8autograd11AnomalyMode10_check_nanE", "variable", [], 8, _anomaly_nan),
     ]
+    accelerator = torch._C._get_accelerator().type
     for device, code in (("cpu", 0), ("cuda", 1), ("xpu", 12), ("mps", 13)):
-        if torch.amp.is_autocast_available(device):
+        if device in ("cpu", "cuda", accelerator) and torch.amp.is_autocast_available(device):
             symbol = "_ZN2at8autocast18get_autocast_dtypeEN3c1010DeviceTypeE"
             read = functools.partial(_autocast_dtype, device)
             rows.append((f"autocast dtype on {device}", symbol, "function", [code], 8, read))
@@ -981,7 +993,7 @@ def state_rows() -> list[StateRow]:
     for backend, operation, codes in _PRECISIONS:
         if hasattr(c, "_get_fp32_precision_getter"):
             read = functools.partial(_precision, backend, operation)
-            rows.append((f"float32 precision of {backend} {operation}", symbol, "context", codes, 32, read))
+            rows.append((f"float32 precision of {backend} {operation}", symbol, "precision", codes, 32, read))
     return rows
 
 
@@ -1012,11 +1024,9 @@ _CONTEXT_FLAGS = (
     ("float16 reduction on cpu", "allowFP16ReductionCPU", "_get_cpu_allow_fp16_reduced_precision_reduction"),
 )
 """(name, method of ``at::Context``, Python getter)"""
-_PRECISIONS = (
-    *(("cuda", "conv", [1, 1]), ("cuda", "rnn", [1, 2]), ("cuda", "matmul", [1, 3])),
-    *(("mkldnn", "conv", [2, 1]), ("mkldnn", "rnn", [2, 2]), ("mkldnn", "matmul", [2, 3])),
-)
-"""(backend, operation, their codes in ``at::Float32Backend`` and ``at::Float32Op``)"""
+_PRECISIONS = (("cuda", "matmul", [1, 3]), ("mkldnn", "matmul", [2, 3]), ("cuda", "conv", [1, 1]))
+"""(backend, operation, their codes in ``at::Float32Backend`` and ``at::Float32Op``). Those that a generated kernel
+bakes in and that ``torch.get_float32_matmul_precision`` follows; libraries read the others when they run."""
 
 
 def _included_keys() -> int:
@@ -1036,6 +1046,41 @@ def _autograd_modes() -> int:
         getattr(c, "_is_grad_layout_enforcement_enabled", bool),
     )
     return sum(read() << place for place, read in enumerate(readers))
+
+
+_AUTOGRAD_MODES = (
+    *("grad mode", "inference mode", "forward-mode gradients", "multithreaded backward"),
+    *("view replay", "gradient layout enforcement"),
+)
+
+
+def spell_state_difference(name: str, expected: Any, found: Any) -> tuple[str, str, str]:
+    """A difference between two states in words: what, expected, found."""
+    if name == "autograd modes":
+        for place, mode in enumerate(_AUTOGRAD_MODES):
+            if (expected ^ found) >> place & 1:
+                return mode, str(bool(expected >> place & 1)), str(bool(found >> place & 1))
+    if name in ("default dtype",) or name.startswith("autocast dtype"):
+        dtypes = {code: str(dtype) for dtype, code in _DTYPE_CODES.items()}
+        return name, dtypes.get(expected, "another dtype"), dtypes.get(found, "another dtype")
+    if name.endswith("dispatch keys"):
+        keys = torch._C.DispatchKeySet.from_raw_repr
+        return name, str(keys(expected & ~found)), str(keys(found & ~expected))
+    if name.startswith("float32 precision"):
+        names = {code: word for word, code in _PRECISION_CODES.items()}
+        return name, names.get(expected, "?"), names.get(found, "?")
+    if name in {row[0] for row in _CONTEXT_FLAGS} and name not in _LEVELS or name in ("autocast cache", "anomaly mode"):
+        return name, str(bool(expected)), str(bool(found))
+    if name == "modes":
+        return name, _spell_modes(expected), _spell_modes(found)
+    return name, str(expected), str(found)
+
+
+_LEVELS = ("float16 reduction", "bfloat16 reduction")
+
+
+def _spell_modes(modes: tuple[Any, ...]) -> str:
+    return ", ".join(f"{what} {cls}" if type(cls) is str else cls.__qualname__ for what, cls, *_ in modes) or "none"
 
 
 def _default_dtype() -> int:
@@ -1068,7 +1113,20 @@ def _flag(getter: Callable[[], Any]) -> int:
 
 
 def _precision(backend: str, operation: str) -> int:
-    return _PRECISION_CODES.get(torch._C._get_fp32_precision_getter(backend, operation), 255)
+    """The precision; nothing set ("none") is the same to kernels as full precision ("ieee")."""
+    return max(_PRECISION_CODES.get(torch._C._get_fp32_precision_getter(backend, operation), 255), 1)
+
+
+def change_function_modes() -> None:
+    """Push a function mode and disable torch functions on this thread; ``restore_function_modes`` undoes it."""
+    torch._C._push_on_torch_function_stack(torch.overrides.BaseTorchFunctionMode())
+    torch._C._set_torch_function_state(torch._C._TorchFunctionState.ALL_DISABLED)
+
+
+def restore_function_modes() -> None:
+    """Undo ``change_function_modes``, which found torch functions enabled."""
+    torch._C._set_torch_function_state(torch._C._TorchFunctionState.ENABLED)
+    torch._C._pop_torch_function_stack()
 
 
 def plain_value_types() -> list[type]:

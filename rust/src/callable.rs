@@ -6,6 +6,7 @@
 //! descriptor: CPython puts the instance before the arguments and makes no bound method); a callable
 //! with a `bound_self` must not be bound again, so it is of a second type without that flag.
 
+mod attributes;
 mod bind;
 mod call;
 mod compiling;

@@ -9,9 +9,9 @@ import weakref
 
 import pytest
 import torch
-from framelift._native import CompiledCallable
 
 import framelift
+from framelift._native import CompiledCallable
 
 compile_eagerly = functools.partial(framelift.compile, backend="eager")
 ONES = torch.ones(3)

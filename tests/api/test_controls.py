@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from framelift._native import CompiledCallable
 from torch import nn
 
 import framelift
 from framelift import rules
+from framelift._native import CompiledCallable
 
 X = torch.ones(3)
 

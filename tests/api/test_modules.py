@@ -9,10 +9,10 @@ import weakref
 
 import pytest
 import torch
-from framelift._native import CompiledCallable
 from torch import nn
 
 import framelift
+from framelift._native import CompiledCallable
 from framelift.module import CompiledModule
 
 X = torch.linspace(-1, 1, 6).reshape(2, 3)

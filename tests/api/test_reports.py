@@ -82,6 +82,17 @@ def test_explain_of_a_module_and_of_something_compiled():
     assert compiled.__call__.entries == ()
 
 
+def test_explain_of_a_break_in_a_module_shows_the_programs_frames_only():
+    class Model(nn.Module):
+        def forward(self, x):
+            return branches(x)
+
+    explanation = framelift.explain(Model(), backend="eager")(X)
+    frames = explanation.break_reasons[0].user_stack
+    assert [frame.function for frame in frames][-3:] == ["forward", "branches", "inner"]
+    assert "framelift/api.py" not in str(explanation)
+
+
 def test_counters():
     compiled = framelift.compile(whole, backend="eager")
     compiled(X)

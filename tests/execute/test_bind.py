@@ -10,10 +10,10 @@ import inspect
 import sys
 
 import pytest
-from framelift._native import CompiledCallable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from framelift._native import CompiledCallable
 from tests.execute.entries import entry, tree
 
 NAMES = ("a", "b", "c", "d", "e", "f")

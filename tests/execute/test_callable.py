@@ -9,9 +9,9 @@ import threading
 import weakref
 
 import pytest
+
 from framelift import _native
 from framelift._native import CompiledCallable, Entry
-
 from tests.execute.entries import compiled, entry, never_here, tree
 
 

@@ -7,8 +7,8 @@ import gc
 import types
 
 import pytest
-from framelift._native import ExitProgram
 
+from framelift._native import ExitProgram
 from tests.execute.entries import compiled, entry, program, tree
 
 

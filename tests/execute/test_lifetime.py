@@ -1,4 +1,4 @@
-"""Who keeps what alive: no call may leak or drop a reference, and the garbage collector reaches everything."""
+"""Who keeps what alive: no call leaks or drops a reference, and the garbage collector reaches everything."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import types
 import weakref
 
 import pytest
+
 from framelift import _native
 from framelift._native import CompiledCallable, Entry
-
 from tests.execute.entries import compiled, entry, program, tree
 
 ROUNDS = 2000
@@ -102,9 +102,7 @@ class TestNoLeaks:
             return returned
 
         thing = Thing()
-        hit = entry(
-            tree(None), result=("graph", 0), graph=graph, inputs=[0], replayable=replayable
-        )
+        hit = entry(tree(None), result=("graph", 0), graph=graph, inputs=[0], replayable=replayable)
         program = compiled(lambda x: x, hit)
 
         def call():
@@ -242,9 +240,7 @@ class TestCollected:
             def on_miss(*arguments):
                 return thing
 
-            guards = _native.GuardTree(
-                [(-1, ("argument", 0), [("is", thing)], 0)], [], [], [], None, 1
-            )
+            guards = _native.GuardTree([(-1, ("argument", 0), [("is", thing)], 0)], [], [], [], None, 1)
             operations = [("call", constant(lambda: thing), [constant(thing)], ())]
             hit = Entry(guards, lambda: thing, [], program(operations), False, {"thing": thing})
             thing.callable = CompiledCallable(function, thing, on_miss)

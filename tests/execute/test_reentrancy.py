@@ -7,8 +7,8 @@ import sys
 import threading
 
 import pytest
-from framelift._native import CompiledCallable, Entry
 
+from framelift._native import CompiledCallable, Entry
 from tests.execute.entries import compiled, entry, tree
 
 
@@ -46,7 +46,10 @@ class TestRecursion:
         program.clear()
 
     def test_through_on_miss(self):
-        program = CompiledCallable(lambda x: x, None, lambda callable_, arguments, failures: program(*arguments))
+        def on_miss(callable_, arguments, failures):
+            return program(*arguments)
+
+        program = CompiledCallable(lambda x: x, None, on_miss)
         with pytest.raises(RecursionError):
             program(1)
 

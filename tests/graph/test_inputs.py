@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -9,11 +12,6 @@ from framelift.graph import GraphBuilder, UnsupportedOperator
 from framelift.guards.sources import Argument, DictItem, InstanceDict, ListItem
 
 X = Argument(0, "x")
-
-
-def with_base(make):
-    """A tensor and what it is a view of."""
-    return make
 
 
 TENSORS = {
@@ -69,6 +67,30 @@ def test_metadata(name, inside):
     with torch.inference_mode(inside):
         node = GraphBuilder().tensor_input(real, X)
     assert_same(node.meta["example_value"], real)
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_the_quick_conversion_is_the_general_one(name):
+    real = TENSORS[name]()
+    builder = GraphBuilder()
+    quick = builder.tensor_input(real, X).meta["example_value"]
+    general = GraphBuilder().fake_mode.from_tensor(real, static_shapes=True)
+    assert torch._C._dispatch_keys(quick) == torch._C._dispatch_keys(general)
+    assert_same(quick, general)
+    assert builder.fake_mode.from_tensor(real, static_shapes=True) is quick
+
+
+def test_a_builder_is_freed_with_all_it_holds():
+    real = torch.nn.Parameter(torch.ones(3))
+    builder = GraphBuilder()
+    fake_mode = weakref.ref(builder.fake_mode)
+    builder.call_function(torch.relu, (builder.tensor_input(real, X),))
+    reference = weakref.ref(real)
+    del builder, real
+    gc.collect()
+    gc.collect()  # tensors die in the first round, what only they held in the second
+    assert reference() is None
+    assert fake_mode() is None
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside inference mode"])

@@ -105,10 +105,11 @@ def _one_call(
     """How many graphs ran, and which functions of the program CPython entered (when watched)."""
     expected, actual, pairing = prepared(setup.eager, setup.compiled, index, tolerance)
     left = setup.eager.step(index, expected)
-    before = setup.recorder.runs if setup.recorder else 0
+    runs, counts = setup.runs(), setup.counts()
     right = setup.compiled.step(index, actual, watch_frames)
-    compare_steps(index, left, right, pairing, references=references and index > 0)
-    return (setup.recorder.runs if setup.recorder else 0) - before, right.outcome.entered
+    compiling = setup.counts() != counts
+    compare_steps(index, left, right, pairing, references=references and not compiling)
+    return setup.runs() - runs, right.outcome.entered
 
 
 def _compare_counts(

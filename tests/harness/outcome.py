@@ -116,8 +116,14 @@ class _Entered:
         self.names: list[str] = []
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and is_users(frame.f_code.co_filename):
+        if event == "call" and is_users(frame.f_code.co_filename) and not _is_generated(frame):
             self.names.append(frame.f_code.co_qualname)
+
+
+def _is_generated(frame: FrameType) -> bool:
+    """Methods that ``dataclasses`` writes have no file, but belong to the module of their class."""
+    module = frame.f_globals.get("__name__") or ""
+    return frame.f_code.co_filename == "<string>" and module.partition(".")[0] in ("framelift", "torch")
 
 
 def observe(

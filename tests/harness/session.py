@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tests.harness.comparison import compare_steps, prepared
 from tests.harness.compiler import Compiler, Counts
+from tests.harness.outcome import seed
 from tests.harness.pairing import Mismatch, Pairing
 from tests.harness.setup import Setup, set_up
 from tests.harness.world import Step
@@ -49,17 +50,18 @@ class Session:
         for world in (self.setup.eager, self.setup.compiled):
             with world.globals:
                 state = world.program.current_state()
+                seed(self.calls)
                 change(world.program.call if state is None else state)
 
     def must_hit(self, change: Callable[[object], object] | None = None) -> None:
         """After ``change`` the next call is answered by an entry that exists."""
         if change is not None:
             self.mutate(change)
-        runs = self._runs()
+        runs = self.setup.runs()
         counts = self.call()
         if _missed(counts):
             raise Mismatch(f"the call should have hit an entry, but: {_describe(counts)}")
-        if self.setup.recorder and self.setup.recorder.graphs and self._runs() == runs:
+        if self.setup.recorder and self.setup.recorder.graphs and self.setup.runs() == runs:
             raise Mismatch("the call should have run a graph, but ran none")
 
     def must_miss(self, change: Callable[[object], object], visible: bool = True) -> None:
@@ -68,18 +70,24 @@ class Session:
         With ``visible`` the same arguments must give another answer in eager than before the change, so that
         a stale answer would have been noticed.
         """
+        if not _missed(self._around(change, visible)):
+            raise Mismatch("the call should have missed, but an old entry answered")
+
+    def must_follow(self, change: Callable[[object], object]) -> None:
+        """After ``change`` the next call gives the new answer, which must differ from the old one; an entry
+        that holds for both may give it, one in which a number or a tensor is open."""
+        self._around(change, visible=True)
+
+    def _around(self, change: Callable[[object], object], visible: bool) -> Counts:
+        """The same arguments before and after ``change``: what was counted during the second call."""
         index = self.calls
         self.call(index)
         before = self._last
         self.mutate(change)
         counts = self.call(index)
-        if not _missed(counts):
-            raise Mismatch("the call should have missed, but an old entry answered")
         if visible and _same_answer(before, self._last):
             raise Mismatch("the test can't fail: eager gives the same answer before and after the change")
-
-    def _runs(self) -> int:
-        return self.setup.recorder.runs if self.setup.recorder else 0
+        return counts
 
 
 def warm(

@@ -23,6 +23,10 @@ class Setup:
     compiler: Compiler
     start: Counts
 
+    def runs(self) -> int:
+        """Graphs run so far, as far as a recorder sees them."""
+        return self.recorder.runs if self.recorder else 0
+
     def counts(self) -> Counts:
         """What the compiler has counted since the worlds were made."""
         return self.compiler.counts().since(self.start)

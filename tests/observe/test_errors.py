@@ -92,6 +92,16 @@ def test_stack_of_lines_without_source_is_still_a_stack():
     assert text == '  File "<string>", line 3, in f\n  File "<string>", line 4, in g\n'
 
 
+def test_frames_of_framelift_itself_are_not_the_users(tmp_path):
+    cause = a_break(a_program(tmp_path))
+    cause.add_frame(exc.__file__, 1, "polyfill")
+    assert "polyfill" not in str(cause)
+    assert [frame.function for frame in exc.Unsupported(cause).user_stack] == ["outer", "inner"]
+    alone = Break(reasons.LOCK)
+    alone.add_frame(exc.__file__, 1, "polyfill")
+    assert "from user code" not in str(alone)
+
+
 def test_no_markers_under_an_expression_of_several_lines(tmp_path):
     path = tmp_path / "lines.py"
     path.write_text("x = f(\n    1,\n)\n")

@@ -198,15 +198,6 @@ def test_dictionary_shared_between_objects():
 
 def test_none_and_tensor_arguments():
     def f(x, mask=None):
-        return x if mask is None else x * mask
+        return x + 1 if mask is None else x * mask
 
-    check(
-        f,
-        floats(2),
-        each(None, torch.ones(2), None),
-        graphs=1,
-        recompiles=1,
-        runs=None,
-        calls=3,
-        references=False,
-    )
+    check(f, floats(2), each(None, torch.ones(2), None), graphs=2, recompiles=1)

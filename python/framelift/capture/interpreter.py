@@ -18,6 +18,7 @@ from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
 from framelift.capture.exceptions import CONTEXT, Raised, raised
 from framelift.capture.values import Constant, FunctionObject, GeneratorObject, Symbol, Tensor, Value
+from framelift.guards import kinds
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -107,7 +108,12 @@ class Interpreter:
             case torch.SymInt():
                 return int(value.symbolic)
             case torch.SymFloat():
-                return float(value.symbolic)
+                number = float(value.symbolic)
+                if value.source is not None:
+                    self.guards.add(value.source, kinds.Equals(number))
+                elif number == 0.0 or number != number:  # a condition tells neither zeros nor nans apart
+                    raise Break(reasons.SYMBOLIC_VALUE, f"{number} from an expression over floats")
+                return number
             case _:
                 return bool(value.symbolic)
 

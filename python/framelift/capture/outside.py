@@ -195,7 +195,7 @@ def open_tensor(vm, real: torch.Tensor, source: Source) -> Value:
     node = vm.graph.tensor_input(real, source, dynamic)
     sizes = tuple(None if i in dynamic else size for i, size in enumerate(real.shape))
     strides: tuple[int | None, ...] = (None,) * real.ndim if dynamic else tuple(real.stride())
-    vm.guards.add(source, kinds.TensorMatch(real, sizes, strides))
+    vm.guards.add(source, kinds.TensorMatch.of(real, sizes, strides))
     example = node.meta["example_value"]
     value = Tensor(node, example, source, real)
     vm.tensors[id(example)] = value

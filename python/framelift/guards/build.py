@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from framelift import _native
+from framelift import _native, torch_internals
 from framelift.guards import kinds, sources, torch_state
 from framelift.guards.collect import GuardSet
 from framelift.guards.conditions import Program, postfix
@@ -87,8 +87,12 @@ def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Descriptio
             return ("cell_empty",)
         case kinds.SameAs(other):
             return ("same_as", node_of(other))
-        case kinds.TensorMatch(example, sizes, strides):
-            return ("tensor_match", example, sizes, strides)
+        case kinds.TensorMatch():
+            if (example := guard.example()) is None:
+                raise ReferenceError(
+                    "the tensor that a guard was made from is gone before its tree was built"
+                )
+            return ("tensor_match", example, guard.sizes, guard.strides)
     raise TypeError(f"not a kind of guard: {guard!r}")
 
 
@@ -133,7 +137,8 @@ class Nodes:
         for index, source in enumerate(self.sources):
             parent = self.index[source.base] if isinstance(source, sources.Link) else -1
             guards = [
-                describe_guard(guard, self.other_node(index, owner, guard)) for owner, guard in self.guards[index]
+                describe_guard(guard, self.other_node(index, owner, guard))
+                for owner, guard in self.guards[index]
             ]
             described.append((parent, describe_access(source), guards, slots.get(source, -1)))
         return described
@@ -174,15 +179,18 @@ class BuiltGuards:
     def _describe_whole(self, found: dict[str, object]) -> GuardFailure:
         match found["which"]:
             case "state":
-                differences = found.get("differences") or [("torch state", "another", "another")]
-                name, expected, met = differences[0]
+                name, expected, met = torch_state.spell_differences(found.get("differences", []))
                 text = f"torch's {name}: expected {expected}, found {met}"
-                return GuardFailure(None, None, str(expected), str(met), text)
+                return GuardFailure(None, None, expected, met, text)
             case "distinct":
                 first, second = found["nodes"]
                 pair = f"{self.nodes.sources[first]} and {self.nodes.sources[second]}"
                 return GuardFailure(
-                    None, None, "different objects", "the same object", f"{pair}: expected to be different objects"
+                    None,
+                    None,
+                    "different objects",
+                    "the same object",
+                    f"{pair}: expected to be different objects",
                 )
             case "condition":
                 condition = tuple(self.guards.conditions)[found["index"]]
@@ -198,9 +206,13 @@ def changed_dimensions(guard: Guard, found: object) -> tuple[int, ...]:
     """The dimensions in which a tensor that is alike in everything but sizes and strides has other sizes."""
     if not isinstance(guard, kinds.TensorMatch) or not isinstance(found, torch.Tensor):
         return ()
-    example = guard.example
-    alike = type(found) is type(example) and found.ndim == example.ndim and found.requires_grad == example.requires_grad
-    if not alike or (found.dtype, found.device, found.layout) != (example.dtype, example.device, example.layout):
+    facts = torch_internals.tensor_facts(found)
+    names = ("dtype", "device", "layout", "requires_grad", "key_set")
+    if (
+        type(found) is not guard.cls
+        or found.ndim != len(guard.sizes)
+        or any(facts[n] != guard.facts[n] for n in names)
+    ):
         return ()
     return tuple(i for i, size in enumerate(guard.sizes) if size is not None and found.shape[i] != size)
 

@@ -63,7 +63,12 @@ def same_guard(left: Guard, right: Guard) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, TensorMatch):
-        return left.example is right.example and left.sizes == right.sizes and left.strides == right.strides
+        return (left.cls, left.facts, left.sizes, left.strides) == (
+            right.cls,
+            right.facts,
+            right.sizes,
+            right.strides,
+        )
     return all(same_demand(getattr(left, item.name), getattr(right, item.name)) for item in fields(left))
 
 
@@ -81,7 +86,9 @@ def same_demand(left: object, right: object) -> bool:
     if type(left) is tuple:
         return len(left) == len(right) and all(map(same_demand, left, right))
     if type(left) is frozenset:
-        return len(left) == len(right) and all(any(same_demand(one, other) for other in right) for one in left)
+        return len(left) == len(right) and all(
+            any(same_demand(one, other) for other in right) for one in left
+        )
     return isinstance(left, Source) and left == right
 
 

@@ -6,9 +6,15 @@ the plain re-check that tests hold against the native tree.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from framelift import torch_internals
 from framelift.guards.sources import Source
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +134,26 @@ class SameAs(Guard):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorMatch(Guard):
-    """Metadata of a tensor. A size or stride of None is not compared (a symbol is bound to it)."""
+    """Metadata of a tensor. A size or stride of None is not compared (a symbol is bound to it).
 
-    example: object = field(repr=False)
+    The guard keeps the facts and not the tensor: an entry must not keep a caller's tensors alive.
+    """
+
+    example: weakref.ref[torch.Tensor] = field(repr=False)
+    """The tensor met at capture, alive until the native tree has been built."""
+    cls: type
+    facts: dict[str, Any] = field(repr=False)
+    """Its metadata (``torch_internals.tensor_facts``)."""
     sizes: tuple[int | None, ...]
     strides: tuple[int | None, ...] | None
     """None where the tensor's layout has no strides."""
+
+    @classmethod
+    def of(
+        cls, tensor: torch.Tensor, sizes: tuple[int | None, ...], strides: tuple[int | None, ...] | None
+    ) -> TensorMatch:
+        """The guard for tensors like this one."""
+        return cls(weakref.ref(tensor), type(tensor), torch_internals.tensor_facts(tensor), sizes, strides)
 
 
 ABSENT = type("Absent", (), {"__repr__": lambda self: "ABSENT", "__slots__": ()})()

@@ -126,7 +126,9 @@ def exactly_equal(left: Any, right: Any) -> bool:
     if cls in (set, frozenset):
         return same_members(left, right)
     if cls in (range, slice):
-        return all(exactly_equal(getattr(left, name), getattr(right, name)) for name in ("start", "stop", "step"))
+        return all(
+            exactly_equal(getattr(left, name), getattr(right, name)) for name in ("start", "stop", "step")
+        )
     return cls in (int, str, bytes, torch.device) and left == right
 
 
@@ -192,10 +194,9 @@ def _slot_is_empty(descriptor: Any, value: object) -> bool:
 
 def tensor_matches(guard: kinds.TensorMatch, value: object) -> bool:
     """Class and metadata of a tensor."""
-    if type(value) is not type(guard.example):
+    if type(value) is not guard.cls:
         return False
-    facts = torch_internals.tensor_facts(guard.example)
-    return torch_internals.tensor_matches(value, facts, guard.sizes, guard.strides)
+    return torch_internals.tensor_matches(value, guard.facts, guard.sizes, guard.strides)
 
 
 def read_symbol(bound: Binding, value: Any) -> int | float:
@@ -204,7 +205,11 @@ def read_symbol(bound: Binding, value: Any) -> int | float:
         if not isinstance(value, int if bound.what == "int" else float):
             raise FetchError
         return value
-    if not isinstance(value, torch.Tensor) or bound.dimension >= value.dim() and bound.what != "storage_offset":
+    if (
+        not isinstance(value, torch.Tensor)
+        or (bound.dimension >= value.dim()
+        and bound.what != "storage_offset")
+    ):
         raise FetchError
     return torch_internals.tensor_number(value, bound.what, bound.dimension)
 

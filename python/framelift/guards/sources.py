@@ -157,11 +157,7 @@ class Descriptor(Link):
     name: str
 
     def __eq__(self, other: object) -> bool:
-        return (
-            type(other) is Descriptor
-            and other.descriptor is self.descriptor
-            and other.base == self.base
-        )
+        return type(other) is Descriptor and other.descriptor is self.descriptor and other.base == self.base
 
     def __hash__(self) -> int:
         return hash((self.base, id(self.descriptor)))

@@ -17,21 +17,36 @@ LONGEST = 60
 """Representations of values are cut at this many characters."""
 
 _DTYPES = {
-    **{torch.float64: "f64", torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16"},
-    **{torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8", torch.uint8: "u8"},
-    **{torch.bool: "bool", torch.complex64: "c64", torch.complex128: "c128"},
+    torch.float64: "f64", torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16",
+    torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8", torch.uint8: "u8",
+    torch.bool: "bool", torch.complex64: "c64", torch.complex128: "c128",
 }
 
 
 def spell_type(cls: type) -> str:
     """``int``, ``torch.nn.Linear``."""
-    return cls.__qualname__ if cls.__module__ in ("builtins", "__main__") else f"{cls.__module__}.{cls.__qualname__}"
+    return (
+        cls.__qualname__
+        if cls.__module__ in ("builtins", "__main__")
+        else f"{cls.__module__}.{cls.__qualname__}"
+    )
 
 
 def spell_value(value: object) -> str:
     """A short representation that runs no user code: literals as they are, others by class."""
     cls = type(value)
-    if value is None or cls in (bool, int, float, complex, str, bytes, range, slice, torch.device, torch.dtype):
+    if value is None or cls in (
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        slice,
+        torch.device,
+        torch.dtype,
+    ):
         text = repr(value)
     elif cls in (tuple, list) and len(value) <= 8:
         items = ", ".join(map(spell_value, value))
@@ -39,10 +54,14 @@ def spell_value(value: object) -> str:
     elif cls in (set, frozenset) and len(value) <= 8:
         text = "{" + ", ".join(sorted(map(spell_value, value))) + "}" if value else f"{cls.__name__}()"
     elif isinstance(value, torch.Tensor):
-        text = spell_tensor(value)
+        text = spell_tensor(type(value), torch_internals.tensor_facts(value))
     elif isinstance(value, type):
         text = spell_type(value)
-    elif callable(value) and isinstance(getattr(cls, "__qualname__", None), str) and cls.__module__ == "builtins":
+    elif (
+        callable(value)
+        and isinstance(getattr(cls, "__qualname__", None), str)
+        and cls.__module__ == "builtins"
+    ):
         text = f"{cls.__name__} {getattr(value, '__qualname__', '')}".rstrip()
     else:
         text = f"{spell_type(cls)} object"
@@ -50,12 +69,12 @@ def spell_value(value: object) -> str:
 
 
 def spell_tensor(
-    tensor: torch.Tensor,
+    cls: type,
+    facts: dict[str, Any],
     sizes: tuple[int | None, ...] | None = None,
     strides: tuple[int | None, ...] | None = None,
 ) -> str:
     """``f32[8, 4]``, and whatever of the rest is not the ordinary case. A size of None is written ``?``."""
-    facts = torch_internals.tensor_facts(tensor)
     sizes = facts["sizes"] if sizes is None else sizes
     strides = facts["strides"] if strides is None else strides
     shape = ", ".join("?" if size is None else str(size) for size in sizes)
@@ -68,11 +87,9 @@ def spell_tensor(
         text += f" on {facts['device']}"
     if facts["requires_grad"]:
         text += " requires grad"
-    for flag, words in (("is_conj", "conjugate"), ("is_neg", "negative"), ("is_inference", "inference tensor")):
-        with torch._C.DisableTorchFunction():
-            text += f" {words}" if getattr(tensor, flag)() else ""
-    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
-        text = f"{spell_type(type(tensor))} {text}"
+    text += "".join(f" {word}" for word in facts["flags"])
+    if cls not in (torch.Tensor, torch.nn.Parameter):
+        text = f"{spell_type(cls)} {text}"
     return text
 
 
@@ -125,8 +142,8 @@ def spell_demand(guard: Guard) -> str:
             return "empty cell"
         case kinds.SameAs(other):
             return f"is {other}"
-        case kinds.TensorMatch(example, sizes, strides):
-            return f"tensor {spell_tensor(example, sizes, strides)}"
+        case kinds.TensorMatch():
+            return f"tensor {spell_tensor(guard.cls, guard.facts, guard.sizes, guard.strides)}"
     raise TypeError(f"not a kind of guard: {guard!r}")
 
 
@@ -157,7 +174,7 @@ def spell_found(guard: Guard, found: Any) -> str:
         case kinds.CellEmpty():
             return "a value"
         case kinds.TensorMatch() if isinstance(found, torch.Tensor):
-            return f"tensor {spell_tensor(found)}"
+            return f"tensor {spell_tensor(type(found), torch_internals.tensor_facts(found))}"
     return spell_value(found)
 
 
@@ -166,7 +183,9 @@ def stored_length(container: object) -> int | None:
     for cls in (list, tuple, dict, set, frozenset):
         if isinstance(container, cls):
             return cls.__len__(container)
-    return len(container) if hasattr(container, "__len__") and not isinstance(container, torch.Tensor) else None
+    return (
+        len(container) if hasattr(container, "__len__") and not isinstance(container, torch.Tensor) else None
+    )
 
 
 def spell_condition(condition: sympy.Basic, bindings: Mapping[sympy.Symbol, object]) -> str:

@@ -23,6 +23,8 @@ def calibrate() -> dict[str, object]:
         libraries=torch_internals.torch_libraries(),
         state=torch_internals.state_rows(),
         plain_value_types=torch_internals.plain_value_types(),
+        change_modes=torch_internals.change_function_modes,
+        restore_modes=torch_internals.restore_function_modes,
     )
 
 
@@ -40,3 +42,12 @@ def _python_readers() -> dict[str, object]:
 def read_state() -> dict[str, int]:
     """The same numbers as in a snapshot, all of them as Python reads them."""
     return {name: read() for name, read in _python_readers().items()}
+
+
+def spell_differences(differences: list[tuple[str, object, object]]) -> tuple[str, str, str]:
+    """The difference that says most, in words: what, expected, found. Sets of dispatch keys are a consequence
+    of most others and come last."""
+    if not differences:
+        return "state", "another one", "this one"
+    chosen = min(differences, key=lambda difference: difference[0].endswith("dispatch keys"))
+    return torch_internals.spell_state_difference(*chosen)

@@ -11,6 +11,7 @@ all calls that capture followed.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import traceback
@@ -39,13 +40,21 @@ class UserFrame(NamedTuple):
     positions: Positions | None = None
 
 
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def user_frames(stack: Iterable[tuple]) -> list[UserFrame]:
+    """The frames without those of framelift's own Python: the call of a callable object, polyfills."""
+    return [UserFrame(*frame) for frame in stack if not frame[0].startswith(_PACKAGE)]
+
+
 def format_stack(stack: Iterable[tuple]) -> str:
-    """Frames, outermost first, in the shape of a Python traceback, with their source lines."""
-    return "".join(traceback.StackSummary.from_list(map(_summary, stack)).format())
+    """The user's frames, outermost first, in the shape of a Python traceback, with their source lines."""
+    return "".join(traceback.StackSummary.from_list(map(_summary, user_frames(stack))).format())
 
 
-def _summary(frame: tuple) -> traceback.FrameSummary:
-    filename, line, function, positions = UserFrame(*frame)
+def _summary(frame: UserFrame) -> traceback.FrameSummary:
+    filename, line, function, positions = frame
     _, end_line, column, end_column = positions or (None, None, None, None)
     if end_line != line:  # carets under the first of several lines would be wrong
         end_line = column = end_column = None
@@ -94,8 +103,8 @@ def format_message(
     if developer:
         lines += ["", "  Developer debug context: " + "\n    ".join(developer)]
     lines += ["", f"  Reason {reason.code}, {reason.slug}: see {reason.anchor}"]
-    if stack:
-        lines += ["", "from user code:", format_stack(stack).rstrip()]
+    if frames := format_stack(stack).rstrip():
+        lines += ["", "from user code:", frames]
     return "\n".join(lines)
 
 
@@ -136,7 +145,7 @@ class Unsupported(FrameliftError):
         super().__init__(f"{text}\n\n{VERBOSE_HINT}\n")
         self.reason = cause.reason
         self.detail = cause.detail
-        self.user_stack = [UserFrame(*frame) for frame in cause.stack]
+        self.user_stack = user_frames(cause.stack)
 
 
 class Misuse(FrameliftError, TypeError, ValueError):
@@ -223,13 +232,13 @@ class InternalError(FrameliftError):
         """``room`` is one of the five rooms, ``doing`` says what it was at: "capturing f (model.py:12)"."""
         what = f"{type(cause).__name__}: {cause}" if cause is not None else "a check failed"
         text = [f"{INTERNAL_ERROR.title} in {room}, {doing}: {what}", f"  {INTERNAL_ERROR.explanation}"]
-        if stack:
-            text += ["", "from user code:", format_stack(stack).rstrip()]
+        if frames := format_stack(stack).rstrip():
+            text += ["", "from user code:", frames]
         text += ["", _how_to_reproduce()]
         super().__init__("\n".join(text))
         self.reason = INTERNAL_ERROR
         self.room = room
-        self.user_stack = [UserFrame(*frame) for frame in stack]
+        self.user_stack = user_frames(stack)
         self.__cause__ = cause
 
 

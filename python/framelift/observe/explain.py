@@ -85,8 +85,7 @@ class Explanation:
 
 
 def _record(record: CaptureRecord) -> list[str]:
-    place = f" ({record.filename}:{record.line})" if record.filename else ""
-    lines = [f"{record.function}{place}"]
+    lines = [f"{record.function} ({record.place})" if record.place else record.function]
     if record.recompiled_because:
         lines.append(f"  compiled again because of: {record.recompiled_because}")
     if record.in_cpython:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from framelift.observe.errors import Break, UserFrame
+from framelift.observe.errors import Break, UserFrame, user_frames
 from framelift.observe.reasons import Reason
 
 OPERATOR_NODES = ("call_function", "call_method", "call_module")
@@ -53,8 +53,7 @@ class BreakRecord:
 
     @classmethod
     def of(cls, cause: Break) -> BreakRecord:
-        stack = tuple(UserFrame(*frame) for frame in cause.stack)
-        return cls(cause.reason, cause.detail, str(cause), stack)
+        return cls(cause.reason, cause.detail, str(cause), tuple(user_frames(cause.stack)))
 
 
 @dataclass(slots=True)
@@ -75,6 +74,12 @@ class CaptureRecord:
     recompiled_because: str = ""
     in_cpython: str = ""
     capture_seconds: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """Where the function begins; empty for what is not a function of the program."""
+        own = not user_frames([(self.filename, self.line, self.function)])
+        return "" if own or not self.filename else f"{self.filename}:{self.line}"
 
     @property
     def guard_lines(self) -> list[str]:

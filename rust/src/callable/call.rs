@@ -52,10 +52,10 @@ pub unsafe extern "C" fn compiled(
         // SAFETY: the vectorcall protocol; CPython calls this for our type only.
         unsafe {
             let call = arrived(arguments, flagged, names);
-            if !compiling::is_compiling() {
-                if let Entered::Done(result) = enter(this, &call) {
-                    return result;
-                }
+            if !compiling::is_compiling()
+                && let Entered::Done(result) = enter(this, &call)
+            {
+                return result;
             }
             call_function(this, &call)
         }

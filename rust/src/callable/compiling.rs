@@ -11,7 +11,8 @@ thread_local! {
     static COMPILING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// How many threads have the flag set: while there is none, a call reads no thread-local storage.
+/// How many threads have the flag set: while there is none, a call reads no thread-local storage. (After a
+/// fork it may count threads that are not there: calls then read their thread's flag, which is right.)
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The flag of this thread.

@@ -1,16 +1,15 @@
-//! The type of compiled callables as CPython sees it: creation, garbage collection, attributes.
+//! The type of compiled callables as CPython sees it: creation, garbage collection, binding, assembly.
 
 use crate::boundary;
-use crate::cache::{Counter, appended};
-use crate::callable::CompiledCallable;
+use crate::callable::attributes::{attributes, field, methods};
 use crate::callable::bind::Signature;
-use crate::callable::call;
+use crate::callable::{CompiledCallable, call};
 use crate::layout::CodeSignature;
 use crate::objects::Object;
-use pyo3::exceptions::{PyAttributeError, PyMemoryError, PyTypeError};
+use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString, PyTuple, PyType};
+use pyo3::types::{PyString, PyType};
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::offset_of;
 use std::ptr::null_mut;
@@ -204,206 +203,10 @@ unsafe extern "C" fn representation(object: Object) -> Object {
     })
 }
 
-/// What one field holds, None for null.
-fn field(py: Python<'_>, object: Object, offset: usize) -> Bound<'_, PyAny> {
-    // SAFETY: `offset` is that of an object field of our instance.
-    unsafe {
-        let pointer = object.byte_add(offset).cast::<Object>().read();
-        Bound::from_borrowed_ptr_or_opt(py, pointer).unwrap_or_else(|| py.None().into_bound(py))
-    }
-}
-
-/// Puts `value` into one field, and then releases what was there.
-fn set_field(object: Object, offset: usize, value: Bound<'_, PyAny>) {
-    // SAFETY: `offset` is that of an object field of our instance.
-    unsafe {
-        let place = object.byte_add(offset).cast::<Object>();
-        let old = place.replace(value.into_ptr());
-        ffi::Py_XDECREF(old);
-    }
-}
-
-fn is_cleared(object: Object) -> bool {
-    // SAFETY: our instance.
-    unsafe { (*object.cast::<CompiledCallable>()).entries.is_null() }
-}
-
-// Attributes. The closure of a getter is the offset of its field, or the name of a function's attribute.
-
-unsafe extern "C" fn get_field(object: Object, offset: *mut c_void) -> Object {
-    boundary::attached(|py| Ok(field(py, object, offset as usize).into_ptr()))
-}
-
-unsafe extern "C" fn get_counter(object: Object, offset: *mut c_void) -> Object {
-    boundary::attached(|py| {
-        // SAFETY: `offset` is that of a counter of our instance.
-        let count = unsafe { (*object.byte_add(offset as usize).cast::<Counter>()).get() };
-        Ok(count.into_pyobject(py)?.into_any().into_ptr())
-    })
-}
-
-/// The value given to a setter; `AttributeError` for `del`.
-fn assigned(py: Python<'_>, value: Object) -> PyResult<Bound<'_, PyAny>> {
-    // SAFETY: a live object, or null for `del`.
-    unsafe { Bound::from_borrowed_ptr_or_opt(py, value) }
-        .ok_or_else(|| PyAttributeError::new_err("this attribute cannot be deleted"))
-}
-
-unsafe extern "C" fn set_on_miss(object: Object, value: Object, _: *mut c_void) -> c_int {
-    boundary::attached(|py| {
-        let value = assigned(py, value)?;
-        if !value.is_none() && !value.is_callable() {
-            return Err(PyTypeError::new_err("on_miss must be callable or None"));
-        }
-        set_field(object, offset_of!(CompiledCallable, on_miss), value);
-        Ok(0)
-    })
-}
-
-unsafe extern "C" fn get_passthrough(object: Object, _: *mut c_void) -> Object {
-    boundary::attached(|py| {
-        // SAFETY: our instance.
-        let current = unsafe { (*object.cast::<CompiledCallable>()).vectorcall };
-        let passes = current as usize == call::passed_through as ffi::vectorcallfunc as usize;
-        Ok(PyBool::new(py, passes).to_owned().into_any().into_ptr())
-    })
-}
-
-unsafe extern "C" fn set_passthrough(object: Object, value: Object, _: *mut c_void) -> c_int {
-    boundary::attached(|py| {
-        let passes = assigned(py, value)?.is_truthy()?;
-        if !is_cleared(object) {
-            let function: ffi::vectorcallfunc = if passes {
-                call::passed_through
-            } else {
-                call::compiled
-            };
-            // SAFETY: our instance.
-            unsafe { (*object.cast::<CompiledCallable>()).vectorcall = function };
-        }
-        Ok(0)
-    })
-}
-
-/// The function and the attribute that a forwarding getter or setter is for.
-fn forwarded(
-    py: Python<'_>,
-    object: Object,
-    name: *mut c_void,
-) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyString>)> {
-    // SAFETY: the closure of these getters is a static C string.
-    let name = unsafe { CStr::from_ptr(name.cast_const().cast()) };
-    let name = PyString::new(py, &name.to_string_lossy());
-    if !field(py, object, offset_of!(CompiledCallable, bound_self)).is_none() {
-        return Err(PyAttributeError::new_err(format!(
-            "a compiled method has no attribute '{name}'"
-        )));
-    }
-    Ok((field(py, object, offset_of!(CompiledCallable, function)), name))
-}
-
-unsafe extern "C" fn get_forwarded(object: Object, name: *mut c_void) -> Object {
-    boundary::attached(|py| {
-        let (function, name) = forwarded(py, object, name)?;
-        Ok(function.getattr(name)?.into_ptr())
-    })
-}
-
-unsafe extern "C" fn set_forwarded(object: Object, value: Object, name: *mut c_void) -> c_int {
-    boundary::attached(|py| {
-        let (function, name) = forwarded(py, object, name)?;
-        // SAFETY: a live object, or null for `del`.
-        match unsafe { Bound::from_borrowed_ptr_or_opt(py, value) } {
-            Some(value) => function.setattr(name, value)?,
-            None => function.delattr(name)?,
-        }
-        Ok(0)
-    })
-}
-
-// Methods.
-
-unsafe extern "C" fn add(object: Object, entry: Object) -> Object {
-    boundary::attached(|py| {
-        // SAFETY: a live object.
-        let entry = unsafe { Bound::from_borrowed_ptr(py, entry) };
-        let offset = offset_of!(CompiledCallable, entries);
-        while !is_cleared(object) {
-            // A collection during the allocation may let somebody else add an entry: then once more.
-            let before = field(py, object, offset);
-            let after = appended(&before, &entry)?;
-            if field(py, object, offset).is(&before) {
-                set_field(object, offset, after.into_bound(py));
-                break;
-            }
-        }
-        Ok(py.None().into_ptr())
-    })
-}
-
-unsafe extern "C" fn clear_entries(object: Object, _: Object) -> Object {
-    boundary::attached(|py| {
-        if !is_cleared(object) {
-            set_field(
-                object,
-                offset_of!(CompiledCallable, entries),
-                PyTuple::empty(py).into_any(),
-            );
-        }
-        Ok(py.None().into_ptr())
-    })
-}
-
-/// Pickled and copied as a function is: by its name. That makes both copies the callable itself.
-unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
-    boundary::attached(|py| {
-        if !field(py, object, offset_of!(CompiledCallable, bound_self)).is_none() {
-            return Err(PyTypeError::new_err(
-                "a compiled method or callable cannot be pickled or copied; \
-                 pickle what was compiled, and compile it where it is loaded",
-            ));
-        }
-        let function = field(py, object, offset_of!(CompiledCallable, function));
-        Ok(function.getattr("__qualname__")?.into_ptr())
-    })
-}
-
 // Assembly.
 
 const fn slot(slot: c_int, pointer: *mut c_void) -> ffi::PyType_Slot {
     ffi::PyType_Slot { slot, pfunc: pointer }
-}
-
-fn attribute(
-    name: &'static CStr,
-    get: ffi::getter,
-    set: Option<ffi::setter>,
-    closure: usize,
-    doc: &'static CStr,
-) -> ffi::PyGetSetDef {
-    ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set,
-        doc: doc.as_ptr(),
-        closure: closure as *mut c_void,
-    }
-}
-
-fn method(
-    name: &'static CStr,
-    function: ffi::PyCFunction,
-    flags: c_int,
-    doc: &'static CStr,
-) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer {
-            PyCFunction: function,
-        },
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
 }
 
 fn offset_member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
@@ -419,103 +222,6 @@ fn offset_member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
 /// Tables that CPython keeps pointers to, for as long as the process lives.
 fn forever<T>(table: Vec<T>) -> *mut c_void {
     Box::leak(table.into_boxed_slice()).as_mut_ptr().cast()
-}
-
-fn attributes() -> Vec<ffi::PyGetSetDef> {
-    let object = |name, offset, doc| attribute(name, get_field, None, offset, doc);
-    let counter = |name, offset, doc| attribute(name, get_counter, None, offset, doc);
-    let forward = |name: &'static CStr| {
-        attribute(
-            name,
-            get_forwarded,
-            Some(set_forwarded),
-            name.as_ptr() as usize,
-            c"",
-        )
-    };
-    vec![
-        object(
-            c"function",
-            offset_of!(CompiledCallable, function),
-            c"The function that is compiled.",
-        ),
-        object(
-            c"bound_self",
-            offset_of!(CompiledCallable, bound_self),
-            c"Put before the arguments, or None.",
-        ),
-        object(
-            c"entries",
-            offset_of!(CompiledCallable, entries),
-            c"The entries, in the order of trying.",
-        ),
-        attribute(
-            c"on_miss",
-            get_field,
-            Some(set_on_miss),
-            offset_of!(CompiledCallable, on_miss),
-            c"on_miss(callable, arguments, failures) -> Entry | None, asked when no entry fits.",
-        ),
-        attribute(
-            c"passthrough",
-            get_passthrough,
-            Some(set_passthrough),
-            0,
-            c"Whether every call goes to CPython.",
-        ),
-        counter(
-            c"misses",
-            offset_of!(CompiledCallable, misses),
-            c"Calls that no entry fitted.",
-        ),
-        counter(
-            c"fallbacks",
-            offset_of!(CompiledCallable, fallbacks),
-            c"Calls given to CPython.",
-        ),
-        counter(
-            c"graph_errors",
-            offset_of!(CompiledCallable, graph_errors),
-            c"Calls whose graph raised.",
-        ),
-        attribute(
-            c"__dict__",
-            ffi::PyObject_GenericGetDict,
-            Some(ffi::PyObject_GenericSetDict),
-            0,
-            c"Attributes.",
-        ),
-        forward(c"__code__"),
-        forward(c"__defaults__"),
-        forward(c"__kwdefaults__"),
-        forward(c"__globals__"),
-        forward(c"__closure__"),
-        ffi::PyGetSetDef::default(),
-    ]
-}
-
-fn methods() -> Vec<ffi::PyMethodDef> {
-    vec![
-        method(
-            c"add",
-            add,
-            ffi::METH_O,
-            c"add(entry): puts an entry after the others.",
-        ),
-        method(
-            c"clear",
-            clear_entries,
-            ffi::METH_NOARGS,
-            c"clear(): forgets every entry.",
-        ),
-        method(
-            c"__reduce__",
-            reduce,
-            ffi::METH_NOARGS,
-            c"By name, as functions are.",
-        ),
-        ffi::PyMethodDef::zeroed(),
-    ]
 }
 
 fn members() -> Vec<ffi::PyMemberDef> {

@@ -342,6 +342,7 @@ impl Member {
     /// # Safety
     /// `object` is live.
     #[inline]
+    #[allow(clippy::cast_ptr_alignment)] // a member that is an object lies where a pointer may
     pub unsafe fn read(&self, object: Object) -> Option<Object> {
         // SAFETY: the type is checked first.
         unsafe {

@@ -81,6 +81,7 @@ pub unsafe fn find(dict: Object, key: Object, hash: ffi::Py_hash_t) -> Lookup {
 ///
 /// # Safety
 /// `table` is a live table of kind [`GENERAL`]; the thread is attached.
+#[allow(clippy::cast_ptr_alignment)] // indices are aligned to their width, entries to words
 unsafe fn search(table: *const KeyTable, key: Object, hash: ffi::Py_hash_t) -> Lookup {
     // SAFETY: the caller's table; its indices follow the head, its entries follow the indices.
     let (head, indices) = unsafe { (&*table, table.add(1).cast::<u8>()) };

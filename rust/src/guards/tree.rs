@@ -353,7 +353,7 @@ impl GuardTree {
         let mut first_guard = 0;
         for (index, node) in self.nodes.iter().enumerate() {
             // SAFETY: a parent comes before its children, so its value is written and live; `values` has
-            // room for all nodes.
+            // room for all nodes; a node's guards end within the list of all.
             unsafe {
                 let parent = if node.access.is_root() { null_mut() } else { *values.add(node.parent) };
                 let value = node.access.fetch(parent, arguments, owned);
@@ -367,9 +367,9 @@ impl GuardTree {
                 values.add(index).write(value);
                 *fetched = index + 1;
                 let so_far = std::slice::from_raw_parts(values, index + 1);
-                for (number, guard) in self.guards[first_guard..node.guards_end].iter().enumerate() {
-                    if !guard.holds(value, so_far) {
-                        return Some(Failure::Guard(index, number));
+                for number in first_guard..node.guards_end {
+                    if !self.guards.get_unchecked(number).holds(value, so_far) {
+                        return Some(Failure::Guard(index, number - first_guard));
                     }
                 }
                 first_guard = node.guards_end;

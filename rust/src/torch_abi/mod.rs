@@ -103,7 +103,8 @@ impl Calibration {
 /// Establishes how the torch of this process is read. The first call counts; returns what is read how.
 ///
 /// `probes` are tensors with the address of their implementation; `libraries` are the paths of torch's
-/// shared libraries; `state` are rows `(name, symbol or None, receiver, arguments, width, read)`.
+/// shared libraries; `state` are rows `(name, symbol or None, receiver, arguments, width, read)`;
+/// `change_modes` puts a function mode and disables torch functions on this thread, `restore_modes` undoes it.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // called once, with keywords
 fn calibrate_torch<'py>(
@@ -116,11 +117,13 @@ fn calibrate_torch<'py>(
     libraries: Vec<String>,
     state: &Bound<'py, PyList>,
     plain_value_types: Vec<Py<PyType>>,
+    change_modes: &Bound<'py, PyAny>,
+    restore_modes: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     if CALIBRATION.get().is_none() {
         let libraries = Libraries::loaded(&libraries);
         let layout = TensorLayout::measure(py, probes, &facts, &libraries)?;
-        let readers = Readers::find(state, &libraries)?;
+        let readers = Readers::find(state, &libraries, change_modes, restore_modes)?;
         let calibration = Calibration { layout, readers, facts, matches, number, modes, plain_value_types };
         // Another thread may have been faster; its findings are the same.
         let _ = CALIBRATION.set(calibration);

@@ -20,11 +20,22 @@ enum Reading {
     ThreadKeys { index: usize, default: u64 },
     /// A byte of the thread's `AutogradState`.
     ThreadAutograd { offset: usize },
+    /// A field of the thread's `PythonTorchFunctionTLS`.
+    ThreadFunctions(FunctionModes),
     /// Bytes at a fixed address.
     Memory8(usize),
     Memory32(usize),
-    Call { getter: Getter, arguments: [usize; 3], mask: u64 },
+    Call { getter: Getter, arguments: [usize; 3], mask: u64, least: u64 },
     Python,
+}
+
+/// What is read of the function modes of a thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FunctionModes {
+    /// Whether torch functions are overridden: the first field.
+    Disabled,
+    /// The number of modes: the length of a vector of shared pointers, the third field.
+    Depth,
 }
 
 /// A row of the table.
@@ -39,7 +50,11 @@ pub struct Readers {
     readers: Vec<Reader>,
     libraries: Libraries,
     autograd: Option<AutogradState>,
+    functions: Option<FunctionState>,
 }
+
+/// Gives the address of the thread's `PythonTorchFunctionTLS`.
+type FunctionState = unsafe extern "C" fn() -> usize;
 
 /// Gives the address of the thread's `AutogradState`. Takes room for a result, because releases that
 /// return the state by value would write it there.
@@ -53,22 +68,53 @@ const AUTOGRAD_STATE: &str = "_ZN3c1013AutogradState13get_tls_stateEv";
 struct ThreadMemory {
     keys: *const u64,
     autograd: *const u8,
+    functions: *const u64,
+}
+
+impl ThreadMemory {
+    /// # Safety
+    /// The place of the function modes is established, and this is the memory of the calling thread.
+    #[inline]
+    unsafe fn read(self, what: FunctionModes) -> u64 {
+        const SHARED_POINTER: u64 = 16;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match what {
+                FunctionModes::Disabled => u64::from(*self.functions.cast::<u32>()),
+                FunctionModes::Depth => (*self.functions.add(2) - *self.functions.add(1)) / SHARED_POINTER,
+            }
+        }
+    }
 }
 
 thread_local! {
     /// Nulls until this thread first asks.
     static MEMORY: Cell<ThreadMemory> =
-        const { Cell::new(ThreadMemory { keys: std::ptr::null(), autograd: std::ptr::null() }) };
+        const {
+            Cell::new(ThreadMemory {
+                keys: std::ptr::null(),
+                autograd: std::ptr::null(),
+                functions: std::ptr::null(),
+            })
+        };
 }
 
 impl Readers {
     /// Finds the fastest way to read each row `(name, symbol, receiver, arguments, width, read)`.
-    pub fn find(rows: &Bound<'_, PyList>, libraries: &Libraries) -> PyResult<Self> {
+    ///
+    /// `change_modes` and `restore_modes` are for [`Self::verify_function_modes`].
+    pub fn find(
+        rows: &Bound<'_, PyList>,
+        libraries: &Libraries,
+        change_modes: &Bound<'_, PyAny>,
+        restore_modes: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
         // SAFETY: torch's accessor of its global context, which takes nothing and returns its address.
         let context = libraries.address("_ZN2at13globalContextEv").map(|address| unsafe {
             std::mem::transmute::<usize, extern "C" fn() -> usize>(address)()
         });
-        let mut found = Self { readers: Vec::new(), libraries: libraries.clone(), autograd: None };
+        let mut found = Self { readers: Vec::new(), libraries: libraries.clone(), autograd: None, functions: None };
+        found.verify_function_modes(change_modes, restore_modes)?;
         for row in rows {
             let (name, symbol, receiver, arguments, width, read): (
                 String,
@@ -82,6 +128,12 @@ impl Readers {
             let told = read.bind(row.py()).call0()?.extract::<u64>()?;
             let candidates = match address {
                 Some(_) if receiver == "autograd" => found.autograd_byte(told).into_iter().collect(),
+                Some(address) if receiver == "function modes" => {
+                    let what = if arguments == [0] { FunctionModes::Disabled } else { FunctionModes::Depth };
+                    let direct = found.functions.map(|_| Reading::ThreadFunctions(what));
+                    let call = candidates(address, "function", context, &[], width, told);
+                    direct.into_iter().chain(call).collect()
+                }
                 Some(address) => candidates(address, &receiver, context, &arguments, width, told),
                 None => Vec::new(),
             };
@@ -107,7 +159,7 @@ impl Readers {
             let set_grad_mode = std::mem::transmute::<usize, unsafe extern "C" fn(bool)>(set_grad_mode);
             let mut room = [0; 32];
             let address = state(&raw mut room);
-            if address < 0x10000 || address == (&raw const room) as usize || address % 8 != 0 {
+            if address < 0x10000 || address == (&raw const room) as usize || !address.is_multiple_of(8) {
                 return None;
             }
             let bytes = || std::slice::from_raw_parts(address as *const u8, SIZE).to_vec();
@@ -127,12 +179,42 @@ impl Readers {
         }
     }
 
+    /// Whether `PythonTorchFunctionTLS` is laid out as [`ThreadMemory::read`] reads it: `change` pushes a mode
+    /// and disables torch functions, `restore` undoes both, on this thread alone.
+    pub fn verify_function_modes(&mut self, change: &Bound<'_, PyAny>, restore: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Some(address) = self.libraries.address("_ZN2at4impl22PythonTorchFunctionTLS9get_stateEv") else {
+            return Ok(());
+        };
+        // SAFETY: torch's function, which gives the address of thread-local memory of at least four words.
+        let fields = || unsafe {
+            let state = std::mem::transmute::<usize, FunctionState>(address);
+            let memory = ThreadMemory {
+                keys: std::ptr::null(),
+                autograd: std::ptr::null(),
+                functions: state() as *const u64,
+            };
+            (memory.read(FunctionModes::Disabled), memory.read(FunctionModes::Depth))
+        };
+        let before = fields();
+        change.call0()?;
+        let changed = fields();
+        restore.call0()?;
+        if before == (0, 0) && changed == (2, 1) && fields() == before {
+            // SAFETY: as above.
+            self.functions = Some(unsafe { std::mem::transmute::<usize, FunctionState>(address) });
+            MEMORY.with(|memory| memory.set(self.find_thread_memory()));
+        }
+        Ok(())
+    }
+
     /// How each row is read, by name.
     pub fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let report = PyDict::new(py);
         for reader in &self.readers {
             let how = match reader.reading {
-                Reading::ThreadKeys { .. } | Reading::ThreadAutograd { .. } => "thread memory",
+                Reading::ThreadKeys { .. } | Reading::ThreadAutograd { .. } | Reading::ThreadFunctions(_) => {
+                    "thread memory"
+                }
                 Reading::Memory8(_) | Reading::Memory32(_) => "memory",
                 Reading::Call { .. } => "call",
                 Reading::Python => "python",
@@ -159,7 +241,9 @@ impl Readers {
         let mut room = [0; 32];
         // SAFETY: torch's function, which gives the address of this thread's state.
         let autograd = self.autograd.map_or(0, |state| unsafe { state(&raw mut room) });
-        ThreadMemory { keys, autograd: autograd as *const u8 }
+        // SAFETY: torch's function, which gives the address of this thread's function modes.
+        let functions = self.functions.map_or(0, |state| unsafe { state() });
+        ThreadMemory { keys, autograd: autograd as *const u8, functions: functions as *const u64 }
     }
 
     /// The number, when reading it needs no Python.
@@ -173,10 +257,11 @@ impl Readers {
                 Reading::ThreadAutograd { offset } => {
                     u64::from(*self.thread_memory().autograd.add(offset))
                 }
+                Reading::ThreadFunctions(what) => self.thread_memory().read(what),
                 Reading::Memory8(address) => u64::from(*(address as *const u8)),
                 Reading::Memory32(address) => u64::from(*(address as *const u32)),
-                Reading::Call { getter, arguments: [first, second, third], mask } => {
-                    getter(first, second, third) & mask
+                Reading::Call { getter, arguments: [first, second, third], mask, least } => {
+                    (getter(first, second, third) & mask).max(least)
                 }
                 Reading::Python => return None,
             })
@@ -211,42 +296,126 @@ fn candidates(
             let raw = unsafe { *(address as *const u64).add(index) };
             vec![Reading::ThreadKeys { index, default: raw ^ told }]
         }
+        // 0 says "as the level above has it", which is what 1 says explicitly.
+        ("precision", Some(context)) => {
+            let arguments = [context, argument(0), argument(1)];
+            vec![Reading::Call { getter: getter(), arguments, mask, least: 1 }]
+        }
         ("context", Some(context)) => {
-            let call = Reading::Call { getter: getter(), arguments: [context, argument(0), argument(1)], mask };
+            let arguments = [context, argument(0), argument(1)];
+            let call = Reading::Call { getter: getter(), arguments, mask, least: 0 };
             // SAFETY: the address of a function of torch.
-            let load = unsafe { only_loads(address, context) };
+            let load = unsafe { only_loads(address, Some(context)) };
             load.into_iter().chain([call]).collect()
         }
         ("variable", _) => vec![if width == 8 { Reading::Memory8(address) } else { Reading::Memory32(address) }],
         ("function", _) => {
-            vec![Reading::Call { getter: getter(), arguments: [argument(0), argument(1), argument(2)], mask }]
+            let given = [argument(0), argument(1), argument(2)];
+            let call = Reading::Call { getter: getter(), arguments: given, mask, least: 0 };
+            // SAFETY: the address of a function of torch, which loads from no receiver.
+            let load = if arguments.is_empty() { unsafe { only_loads(address, None) } } else { None };
+            load.into_iter().chain([call]).collect()
         }
         _ => Vec::new(),
     }
 }
 
-/// The memory that a getter reads when its machine code is one load from its receiver and a return: those
+/// The memory that a getter reads when its machine code is one load, from its receiver if it has one or from
+/// a variable, and a return: those
 /// eight bytes are its whole meaning, so reading the memory is the same as calling it.
 ///
 /// # Safety
 /// `function` is the address of a function.
-unsafe fn only_loads(function: usize, receiver: usize) -> Option<Reading> {
+unsafe fn only_loads(function: usize, receiver: Option<usize>) -> Option<Reading> {
     if !cfg!(target_arch = "x86_64") {
         return None;
     }
+    let next = |place: usize, offset: [u8; 4]| {
+        (function + place).wrapping_add_signed(i32::from_le_bytes(offset) as isize)
+    };
     // SAFETY: functions are padded to 16 bytes, so this much of the text is readable.
-    let code = unsafe { std::slice::from_raw_parts(function as *const u8, 16) };
-    let code = code.strip_prefix(&[0xF3, 0x0F, 0x1E, 0xFA]).unwrap_or(code); // endbr64
-    let short = |offset: u8| receiver.wrapping_add_signed(isize::from(offset.cast_signed()));
-    let long = |offset: [u8; 4]| receiver.wrapping_add_signed(i32::from_le_bytes(offset) as isize);
+    let text = unsafe { std::slice::from_raw_parts(function as *const u8, 16) };
+    let code = text.strip_prefix(&[0xF3, 0x0F, 0x1E, 0xFA]).unwrap_or(text); // endbr64
+    let skipped = text.len() - code.len();
+    let short = |offset: u8| Some(receiver?.wrapping_add_signed(isize::from(offset.cast_signed())));
+    let long = |offset: [u8; 4]| Some(receiver?.wrapping_add_signed(i32::from_le_bytes(offset) as isize));
     match *code {
         // movzx eax, byte [rdi + offset]; ret
-        [0x0F, 0xB6, 0x47, offset, 0xC3, ..] => Some(Reading::Memory8(short(offset))),
-        [0x0F, 0xB6, 0x87, a, b, c, d, 0xC3, ..] => Some(Reading::Memory8(long([a, b, c, d]))),
+        [0x0F, 0xB6, 0x47, offset, 0xC3, ..] => short(offset).map(Reading::Memory8),
+        [0x0F, 0xB6, 0x87, a, b, c, d, 0xC3, ..] => long([a, b, c, d]).map(Reading::Memory8),
+        // movzx eax, byte [rip + offset]; ret
+        [0x0F, 0xB6, 0x05, a, b, c, d, 0xC3, ..] => Some(Reading::Memory8(next(skipped + 7, [a, b, c, d]))),
         // mov eax, dword [rdi + offset]; ret
-        [0x8B, 0x47, offset, 0xC3, ..] => Some(Reading::Memory32(short(offset))),
-        [0x8B, 0x87, a, b, c, d, 0xC3, ..] => Some(Reading::Memory32(long([a, b, c, d]))),
+        [0x8B, 0x47, offset, 0xC3, ..] => short(offset).map(Reading::Memory32),
+        [0x8B, 0x87, a, b, c, d, 0xC3, ..] => long([a, b, c, d]).map(Reading::Memory32),
         _ => None,
+    }
+}
+
+/// Eight aligned bytes of memory, some bits of which must have a value. Flags lie side by side, so a
+/// dozen of them are one comparison.
+struct Word {
+    address: *const u64,
+    mask: u64,
+    expected: u64,
+}
+
+/// A getter and what it must give.
+struct Call {
+    getter: Getter,
+    arguments: [usize; 3],
+    mask: u64,
+    least: u64,
+    expected: u64,
+}
+
+/// What a snapshot compares, grouped by how it is read.
+#[derive(Default)]
+struct Checks {
+    /// Index, stored value.
+    thread_keys: Vec<(usize, u64)>,
+    /// Offset, value.
+    thread_autograd: Option<(usize, u8)>,
+    /// Depth, disabled state.
+    thread_functions: Vec<(FunctionModes, u64)>,
+    words: Vec<Word>,
+    calls: Vec<Call>,
+    /// Rows that are asked in Python.
+    asked: Vec<usize>,
+}
+
+impl Checks {
+    /// How to compare all rows with `values`.
+    fn new(readers: &[Reader], values: &[u64]) -> Self {
+        let mut checks = Self::default();
+        for (row, (reader, &expected)) in readers.iter().zip(values).enumerate() {
+            match reader.reading {
+                Reading::ThreadKeys { index, default } => checks.thread_keys.push((index, expected ^ default)),
+                Reading::ThreadAutograd { offset } => checks.thread_autograd = Some((offset, expected as u8)),
+                Reading::ThreadFunctions(what) => checks.thread_functions.push((what, expected)),
+                Reading::Memory8(address) => checks.add_memory(address, 0xFF, expected),
+                Reading::Memory32(address) => checks.add_memory(address, 0xFFFF_FFFF, expected),
+                Reading::Call { getter, arguments, mask, least } => {
+                    checks.calls.push(Call { getter, arguments, mask, least, expected });
+                }
+                Reading::Python => checks.asked.push(row),
+            }
+        }
+        checks
+    }
+
+    /// The numbers are naturally aligned, so each lies in one aligned word.
+    fn add_memory(&mut self, address: usize, mask: u64, expected: u64) {
+        let shift = (address % 8) * 8;
+        let address = (address - address % 8) as *const u64;
+        let (mask, expected) = (mask << shift, expected << shift);
+        match self.words.iter_mut().find(|word| word.address == address) {
+            Some(word) => {
+                word.mask |= mask;
+                word.expected |= expected;
+            }
+            None => self.words.push(Word { address, mask, expected }),
+        }
     }
 }
 
@@ -254,9 +423,15 @@ unsafe fn only_loads(function: usize, receiver: usize) -> Option<Reading> {
 #[pyclass(frozen, module = "framelift._native")]
 pub struct TorchState {
     values: Box<[u64]>,
+    checks: Checks,
     /// What stood on the mode stacks; None when nothing did, which the numbers say already.
     modes: Option<Py<PyTuple>>,
 }
+
+// SAFETY: the pointers are to memory of the process, read by threads that hold the GIL.
+unsafe impl Send for TorchState {}
+// SAFETY: as above.
+unsafe impl Sync for TorchState {}
 
 #[pymethods]
 impl TorchState {
@@ -270,7 +445,9 @@ impl TorchState {
             .map(|reader| readers.read(&reader.reading, &reader.read, py))
             .collect::<PyResult<_>>()?;
         let modes = current_modes(py)?;
-        Ok(Self { values, modes: (!modes.is_empty()).then(|| modes.unbind()) })
+        let values: Box<[u64]> = values;
+        let checks = Checks::new(&readers.readers, &values);
+        Ok(Self { values, checks, modes: (!modes.is_empty()).then(|| modes.unbind()) })
     }
 
     /// Whether the state of the calling thread is the same.
@@ -331,16 +508,22 @@ impl TorchState {
             return false;
         };
         let readers = &calibration.readers;
-        for (reader, &expected) in readers.readers.iter().zip(&self.values) {
-            let same = match readers.read_natively(&reader.reading) {
-                Some(found) => found == expected,
-                None => Self::asked(reader, expected),
-            };
-            if !same {
-                return false;
-            }
+        let checks = &self.checks;
+        let memory = readers.thread_memory();
+        // SAFETY: what is read here was established at calibration: memory of the process for its life,
+        // thread memory for that of the calling thread; getters neither throw nor keep anything.
+        unsafe {
+            checks.thread_keys.iter().all(|&(index, stored)| *memory.keys.add(index) == stored)
+                && checks.thread_autograd.is_none_or(|(offset, modes)| *memory.autograd.add(offset) == modes)
+                && checks.thread_functions.iter().all(|&(what, expected)| memory.read(what) == expected)
+                && checks.words.iter().all(|word| *word.address & word.mask == word.expected)
+                && checks.calls.iter().all(|call| {
+                    let [first, second, third] = call.arguments;
+                    ((call.getter)(first, second, third) & call.mask).max(call.least) == call.expected
+                })
+                && checks.asked.iter().all(|&row| Self::asked(&readers.readers[row], self.values[row]))
+                && self.modes.as_ref().is_none_or(Self::same_modes)
         }
-        self.modes.as_ref().is_none_or(Self::same_modes)
     }
 
     #[cold]

@@ -77,6 +77,17 @@ unsafe fn at<T: Copy>(memory: Implementation, offset: usize) -> T {
     unsafe { memory.add(offset).cast::<T>().read_unaligned() }
 }
 
+/// The words from an offset on, which is a multiple of their size.
+///
+/// # Safety
+/// The offset is inside the memory.
+#[inline]
+#[allow(clippy::cast_ptr_alignment)] // implementations are aligned to words, as their offsets are
+unsafe fn word_pointer(memory: Implementation, offset: usize) -> *const i64 {
+    // SAFETY: the caller's promise.
+    unsafe { memory.add(offset).cast::<i64>() }
+}
+
 impl TensorLayout {
     /// The `TensorImpl` of a tensor.
     ///
@@ -114,7 +125,7 @@ impl TensorLayout {
     ) -> (*const i64, *const i64) {
         // SAFETY: calibrated for both ways of storing them.
         unsafe {
-            let inline = tensor.add(self.dimension + WORD).cast::<i64>();
+            let inline = word_pointer(tensor, self.dimension + WORD);
             if dimensions <= INLINE_DIMENSIONS {
                 (inline, inline.add(INLINE_DIMENSIONS))
             } else {
@@ -247,7 +258,7 @@ impl Probe {
             }
             if count > INLINE_DIMENSIONS {
                 // A pointer to a block of memory that is large enough: looked into when all else fits.
-                return self.word(offset + WORD) % WORD as u64 == 0 && self.word(offset + WORD) > 0xFFFF;
+                return self.word(offset + WORD).is_multiple_of(WORD as u64) && self.word(offset + WORD) > 0xFFFF;
             }
             let word = |place: usize| at::<i64>(self.memory, offset + WORD * (1 + place));
             (0..count).all(|index| {

@@ -22,6 +22,6 @@ impl Kind for SlotEmpty {
     #[inline]
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         // SAFETY: a live object.
-        unsafe { self.slot.read(value) }.is_some_and(|found| found.is_null())
+        unsafe { self.slot.read(value) }.is_some_and(<*mut _>::is_null)
     }
 }

@@ -1,4 +1,4 @@
-//! The metadata of a tensor: exact class, dispatch keys, dtype, device, requires_grad, sizes and strides.
+//! The metadata of a tensor: exact class, dispatch keys, dtype, device, `requires_grad`, sizes and strides.
 //!
 //! The whole dispatch key set is compared. It says what of a tensor is in no other field (conjugate and
 //! negative bits, inference tensors, wrapper subclasses), and it cannot make entries without end: none of
@@ -18,9 +18,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-/// A size or stride that may be anything.
-const ANY: i64 = i64::MIN;
-
 /// See the file's head.
 pub struct TensorMatch {
     class: Object,
@@ -37,8 +34,15 @@ struct Direct {
     layout: &'static TensorLayout,
     words: TensorWords,
     requires_grad: bool,
-    sizes: Box<[i64]>,
-    strides: Box<[i64]>,
+    dimensions: Box<[Dimension]>,
+}
+
+/// What one dimension is compared with; a mask of 0 compares nothing, one of -1 everything.
+struct Dimension {
+    size: i64,
+    size_mask: i64,
+    stride: i64,
+    stride_mask: i64,
 }
 
 impl TensorMatch {
@@ -48,9 +52,21 @@ impl TensorMatch {
     }
 }
 
-fn numbers(expected: &Bound<'_, PyAny>) -> PyResult<Box<[i64]>> {
-    let expected: Vec<Option<i64>> = expected.extract()?;
-    Ok(expected.into_iter().map(|number| number.unwrap_or(ANY)).collect())
+/// What is expected and its mask.
+fn masked(expected: Option<i64>) -> (i64, i64) {
+    expected.map_or((0, 0), |number| (number, -1))
+}
+
+fn dimensions(sizes: &Bound<'_, PyAny>, strides: &Bound<'_, PyAny>) -> PyResult<Box<[Dimension]>> {
+    let (sizes, strides): (Vec<Option<i64>>, Vec<Option<i64>>) = (sizes.extract()?, strides.extract()?);
+    if sizes.len() != strides.len() {
+        return Err(PyValueError::new_err("a tensor has as many strides as sizes"));
+    }
+    let dimension = |(size, stride): (Option<i64>, Option<i64>)| {
+        let ((size, size_mask), (stride, stride_mask)) = (masked(size), masked(stride));
+        Dimension { size, size_mask, stride, stride_mask }
+    };
+    Ok(sizes.into_iter().zip(strides).map(dimension).collect())
 }
 
 impl Kind for TensorMatch {
@@ -64,11 +80,11 @@ impl Kind for TensorMatch {
             && !strides.is_none()
         {
             let requires_grad = facts.as_any().get_item("requires_grad")?.extract()?;
-            let (sizes, strides) = (numbers(&sizes)?, numbers(&strides)?);
-            if [sizes.len(), strides.len()] != [words.dimension(); 2] {
-                return Err(PyValueError::new_err("a tensor has as many sizes and strides as dimensions"));
+            let dimensions = dimensions(&sizes, &strides)?;
+            if dimensions.len() != words.dimension() {
+                return Err(PyValueError::new_err("a tensor has as many sizes as dimensions"));
             }
-            let direct = Direct { layout, words, requires_grad, sizes, strides };
+            let direct = Direct { layout, words, requires_grad, dimensions };
             return Ok(Self { class, comparison: Comparison::Direct(Box::new(direct)) });
         }
         builder.careful = true;
@@ -119,18 +135,13 @@ impl Direct {
             if self.layout.words(tensor) != self.words {
                 return false;
             }
-            let (sizes, strides) = self.layout.sizes_and_strides(tensor, self.sizes.len());
-            for (index, &expected) in self.sizes.iter().enumerate() {
-                if expected != ANY && *sizes.add(index) != expected {
-                    return false;
-                }
+            let (sizes, strides) = self.layout.sizes_and_strides(tensor, self.dimensions.len());
+            let mut different = 0;
+            for (index, dimension) in self.dimensions.iter().enumerate() {
+                different |= (*sizes.add(index) ^ dimension.size) & dimension.size_mask;
+                different |= (*strides.add(index) ^ dimension.stride) & dimension.stride_mask;
             }
-            for (index, &expected) in self.strides.iter().enumerate() {
-                if expected != ANY && *strides.add(index) != expected {
-                    return false;
-                }
-            }
-            self.layout.requires_grad(tensor) == self.requires_grad
+            different == 0 && self.layout.requires_grad(tensor) == self.requires_grad
         }
     }
 }

@@ -1,0 +1,169 @@
+"""The native half, for type checkers and readers (``tests/execute/test_stub.py`` compares the two)."""
+
+from collections.abc import Callable, Sequence
+from types import CodeType, FunctionType
+from typing import Any, Final, SupportsIndex, final
+
+__version__: Final[str]
+
+Operand = tuple[str, Any]
+
+@final
+class CompiledCallable:
+    """What ``compile`` returns for a function; with a ``bound_self``, that comes before the arguments."""
+
+    def __init__(
+        self,
+        function: FunctionType,
+        bound_self: object | None,
+        on_miss: Callable[[CompiledCallable, tuple[Any, ...], Failures], Entry | None] | None,
+    ) -> None: ...
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
+    def __get__(self, instance: object | None, owner: type | None = None) -> Any: ...
+    def __reduce__(self) -> str: ...
+    def add(self, entry: Entry, /) -> None: ...
+    def clear(self) -> None: ...
+
+    on_miss: Callable[[CompiledCallable, tuple[Any, ...], Failures], Entry | None] | None
+    passthrough: bool
+    @property
+    def function(self) -> FunctionType: ...
+    @property
+    def bound_self(self) -> object | None: ...
+    @property
+    def entries(self) -> tuple[Entry, ...]: ...
+    @property
+    def misses(self) -> int: ...
+    @property
+    def fallbacks(self) -> int: ...
+    @property
+    def graph_errors(self) -> int: ...
+    # As functools.update_wrapper leaves them.
+    __name__: str
+    __qualname__: str
+    __wrapped__: Callable[..., Any]
+    # The function's own; none on a callable with a bound_self.
+    __code__: CodeType
+    __defaults__: tuple[Any, ...] | None
+    __kwdefaults__: dict[str, Any] | None
+    __closure__: tuple[Any, ...] | None
+    @property
+    def __globals__(self) -> dict[str, Any]: ...
+
+@final
+class Failures:
+    """Given to ``on_miss``: for each entry, what ``tree.explain`` says (None: made for other arguments)."""
+
+    def __call__(self) -> list[tuple[Entry, tuple[int, int, Any] | None]]: ...
+
+@final
+class Entry:
+    """One set of facts and what runs when they hold: the graph, then the exit program."""
+
+    def __new__(
+        cls,
+        tree: GuardTree,
+        graph: Callable[..., Sequence[Any]] | None,
+        graph_inputs: Sequence[int],
+        program: ExitProgram,
+        replayable: bool,
+        info: Any,
+    ) -> Entry: ...
+    @staticmethod
+    def cpython(tree: GuardTree, info: Any) -> Entry: ...
+    @property
+    def tree(self) -> GuardTree: ...
+    @property
+    def graph(self) -> Callable[..., Sequence[Any]] | None: ...
+    @property
+    def program(self) -> ExitProgram | None: ...
+    @property
+    def replayable(self) -> bool: ...
+    @property
+    def runs_in_cpython(self) -> bool: ...
+    @property
+    def info(self) -> Any: ...
+    @property
+    def hits(self) -> int: ...
+    @property
+    def graph_errors(self) -> int: ...
+
+@final
+class ExitProgram:
+    """How a result is made of slots and graph outputs, and which objects are written to."""
+
+    def __new__(cls, operations: list[tuple[Any, ...]], commit_at: int, result: Operand) -> ExitProgram: ...
+    def __len__(self) -> int: ...
+    @property
+    def commit_at(self) -> int: ...
+
+@final
+class GuardTree:
+    """Facts that must hold for an entry, and the objects its plan is given."""
+
+    def __new__(
+        cls,
+        nodes: list[tuple[int, tuple[Any, ...], list[tuple[Any, ...]], int]],
+        conditions: list[list[tuple[Any, ...]]],
+        symbols: list[tuple[int, str, int]],
+        distinct: Sequence[Sequence[SupportsIndex]],
+        state: TorchState | None,
+        argument_count: int,
+    ) -> GuardTree: ...
+    def check(self, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None: ...
+    def explain(self, arguments: tuple[Any, ...]) -> tuple[int, int, Any] | None: ...
+    @property
+    def slot_count(self) -> int: ...
+    @property
+    def node_count(self) -> int: ...
+
+@final
+class TorchState:
+    """A snapshot of the thread's torch state: what kernels read without being told."""
+
+    @staticmethod
+    def capture() -> TorchState: ...
+    def holds(self) -> bool: ...
+    def differences(self) -> list[tuple[str, Any, Any]]: ...
+    def values(self) -> dict[str, int]: ...
+    @property
+    def modes(self) -> tuple[Any, ...]: ...
+
+@final
+class RuleTable:
+    """Callable rules by identity, with the functions that decide what is not known yet."""
+
+    def __new__(
+        cls,
+        classify: Callable[..., Any],
+        module_rule: Callable[..., Any],
+        marked: Callable[..., Any],
+        markers: tuple[Any, ...],
+        recorded_sets: Callable[..., Any],
+        settle: Callable[..., Any],
+    ) -> RuleTable: ...
+    def __len__(self) -> int: ...
+    def lookup(self, object: object) -> Any: ...
+    def known(self, object: object) -> Any | None: ...
+    def is_pure(self, object: object) -> bool: ...
+    @staticmethod
+    def canonical(object: object) -> Any: ...
+    def assign(self, object: object, rule: Any, layer: str) -> None: ...
+    def assign_pure(self, object: object) -> None: ...
+    def forget_answers(self) -> None: ...
+    def clear(self) -> None: ...
+
+def compiling(flag: bool) -> bool: ...
+def set_graph_error_hook(
+    hook: Callable[[CompiledCallable, Entry, Exception], object] | None, /
+) -> Callable[[CompiledCallable, Entry, Exception], object] | None: ...
+def calibrate_torch(
+    probes: list[Any],
+    facts: Callable[..., Any],
+    matches: Callable[..., Any],
+    number: Callable[..., Any],
+    modes: Callable[..., Any],
+    libraries: list[str],
+    state: list[tuple[Any, ...]],
+    plain_value_types: list[type],
+) -> dict[str, Any]: ...

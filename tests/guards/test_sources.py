@@ -1,0 +1,228 @@
+"""Every kind of source is fetched, and fails where there is nothing, in both engines."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import types
+
+import pytest
+import torch
+
+from framelift.guards import GuardSet, build, sources
+from framelift.guards.kinds import Is
+from tests.guards.engines import VALUE, guard_set, holds
+
+MARK = object()
+
+
+class Slotted:
+    __slots__ = ("field",)
+
+
+class Plain:
+    attribute = MARK
+
+
+class Child(Plain):
+    attribute = None
+
+
+class UserDict(dict):
+    def __getitem__(self, key):
+        raise AssertionError("user code ran")
+
+
+class UserList(list):
+    def __getitem__(self, index):
+        raise AssertionError("user code ran")
+
+
+class UserTuple(tuple):
+    def __getitem__(self, index):
+        raise AssertionError("user code ran")
+
+
+Pair = collections.namedtuple("Pair", ["first", "second"])
+
+
+def slotted(value):
+    made = Slotted()
+    made.field = value
+    return made
+
+
+def plain(**attributes):
+    made = Plain()
+    vars(made).update(attributes)
+    return made
+
+
+def function(default=MARK, *, keyword=MARK):
+    pass
+
+
+def closure():
+    return MARK
+
+
+FIELD = Slotted.__dict__["field"]
+PARTIAL = functools.partial.__dict__["func"]
+GRAD = torch._C.TensorBase.__dict__["grad"]
+ITEM = sources.DictItem(sources.InstanceDict(VALUE), "name")
+
+TABLE = [
+    (
+        sources.DictItem(VALUE, "key"),
+        [{"key": MARK}, {"key": MARK, 1: 2}, UserDict(key=MARK), collections.OrderedDict(key=MARK)],
+        [{}, {"other": MARK}, {1: MARK}, [MARK], None],
+    ),
+    (sources.DictItem(VALUE, 1), [{1: MARK}, {True: MARK}, {1.0: MARK, "a": 1}], [{"1": MARK}, {2: MARK}]),
+    (sources.DictItem(VALUE, (1, "a")), [{(1, "a"): MARK, "b": 1}], [{(1, "b"): MARK}]),
+    (ITEM, [plain(name=MARK)], [plain(), plain(other=MARK), Slotted(), 1]),
+    (sources.ListItem(VALUE, 1), [[0, MARK], UserList([0, MARK])], [[MARK], (0, MARK), None]),
+    (
+        sources.TupleItem(VALUE, 1),
+        [(0, MARK), UserTuple((0, MARK)), Pair(0, MARK)],
+        [(MARK,), [0, MARK], None],
+    ),
+    (
+        sources.SequenceItem(VALUE, 1),
+        [collections.deque([0, MARK])],
+        [collections.deque([MARK]), {0: 0, 1: MARK}, Plain()],
+    ),
+    (sources.TypeLookup(sources.TypeOf(VALUE), "attribute"), [Plain()], [Slotted(), 1]),
+    (sources.TypeLookup(VALUE, "attribute", Child), [Child], [Plain, Child(), Slotted]),
+    (sources.CellContents(VALUE), [types.CellType(MARK)], [types.CellType(), [MARK], None]),
+    (sources.TupleItem(sources.FunctionField(VALUE, "defaults"), 0), [function], [closure, print]),
+    (sources.DictItem(sources.FunctionField(VALUE, "kwdefaults"), "keyword"), [function], [closure, print]),
+    (
+        sources.DictItem(sources.FunctionField(VALUE, "globals"), "MARK"),
+        [function, closure],
+        [types.FunctionType(closure.__code__, {}), print],
+    ),
+    (sources.Descriptor(VALUE, FIELD, "field"), [slotted(MARK)], [Slotted(), slotted(None), Plain()]),
+    (sources.Descriptor(VALUE, PARTIAL, "func"), [], [functools.partial(print), 1]),
+    (sources.Descriptor(VALUE, Pair.first, "first"), [Pair(MARK, 0)], [Pair(0, MARK), 1]),
+    (sources.Held(MARK, "MARK"), [None], []),
+]
+
+
+def cases():
+    for number, (source, good, bad) in enumerate(TABLE):
+        name = f"{type(source).__name__}-{number}"
+        yield from (pytest.param(source, value, True, id=f"{name}-found-{i}") for i, value in enumerate(good))
+        yield from (pytest.param(source, value, False, id=f"{name}-fails-{i}") for i, value in enumerate(bad))
+
+
+@pytest.mark.parametrize(("source", "value", "expected"), list(cases()))
+def test_source(source, value, expected):
+    made = guard_set((source, Is(MARK)))
+    made.collect(source)
+    assert holds(made, value) is expected
+    assert holds(made, value) is expected
+
+
+def test_every_source_is_in_the_table():
+    def links(source):
+        yield type(source)
+        if isinstance(source, sources.Link):
+            yield from links(source.base)
+
+    tested = {cls for source, _, _ in TABLE for cls in links(source)}
+    every = {
+        cls for cls in vars(sources).values() if isinstance(cls, type) and issubclass(cls, sources.Source)
+    }
+    assert tested == every - {sources.Source, sources.Link}
+
+
+def test_code_and_closure_of_a_function():
+    inner = MARK
+
+    def nested():
+        return inner
+
+    made = GuardSet()
+    cell = sources.TupleItem(sources.FunctionField(VALUE, "closure"), 0)
+    made.add(sources.FunctionField(VALUE, "code"), Is(nested.__code__))
+    made.add(sources.CellContents(cell), Is(MARK))
+    assert holds(made, nested)
+    assert not holds(made, function)
+
+
+def test_gradient_of_a_tensor_is_fetched():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    made = GuardSet()
+    slot = made.collect(sources.Descriptor(VALUE, GRAD, "grad"))
+    tree = build(made, 1).tree
+    assert tree.check((parameter,))[slot] is None
+    parameter.grad = torch.zeros(2)
+    assert tree.check((parameter,))[slot] is parameter.grad
+
+
+def test_a_key_of_a_user_class_is_never_compared():
+    class Key:
+        def __hash__(self):
+            return hash("key")
+
+        def __eq__(self, other):
+            raise AssertionError("user code ran")
+
+    made = guard_set((sources.DictItem(VALUE, "key"), Is(MARK)))
+    tree = build(made, 1).tree
+    assert tree.check(({Key(): MARK},)) is None
+    assert tree.check(({"key": MARK},)) is not None
+
+
+def test_a_getter_written_in_python_is_refused():
+    class Getter:
+        def __get__(self, instance, owner=None):
+            raise AssertionError("user code ran")
+
+    made = guard_set((sources.Descriptor(VALUE, Getter(), "field"), Is(MARK)))
+    with pytest.raises(TypeError, match="user code"):
+        build(made, 1)
+
+
+def test_an_answer_is_not_remembered_across_changes():
+    namespace = {"key": MARK}
+    made = guard_set((sources.DictItem(VALUE, "key"), Is(MARK)))
+    tree = build(made, 1).tree
+    assert tree.check((namespace,)) is not None
+    namespace["key"] = None
+    assert tree.check((namespace,)) is None
+    namespace["key"] = MARK
+    assert tree.check((namespace,)) is not None
+    assert tree.check((dict(namespace),)) is not None
+    del namespace["key"]
+    assert tree.check((namespace,)) is None
+
+
+def test_a_class_attribute_is_not_remembered_across_changes():
+    class Base:
+        attribute = MARK
+
+    class Derived(Base):
+        pass
+
+    made = guard_set((sources.TypeLookup(VALUE, "attribute"), Is(MARK)))
+    tree = build(made, 1).tree
+    assert tree.check((Derived,)) is not None
+    Derived.attribute = None
+    assert tree.check((Derived,)) is None
+    del Derived.attribute
+    assert tree.check((Derived,)) is not None
+    Base.attribute = None
+    assert tree.check((Derived,)) is None
+
+
+def test_fields_of_inline_instances_are_read_without_changing_them():
+    made = guard_set((ITEM, Is(MARK)))
+    tree = build(made, 1).tree
+    instance = Plain()
+    instance.name = MARK
+    assert tree.check((instance,)) is not None
+    instance.name = None
+    assert tree.check((instance,)) is None
+    instance.name = MARK
+    assert tree.check((instance,)) is not None
