@@ -14,6 +14,7 @@ once. A failure of framelift itself is said once and never changes what the prog
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 import traceback
@@ -23,9 +24,9 @@ from dataclasses import dataclass
 
 
 from framelift import _native, codegen
-from framelift.capture import Captured, CaptureFailed, Policy, capture_call
+from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
 from framelift.config import config
-from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build
+from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
 from framelift.guards.failure import GuardFailure
 from framelift.observe import logs, reasons
 from framelift.observe.counters import count
@@ -83,35 +84,43 @@ class Compilation:
         self.dynamic_scalars.clear()
 
     def miss(
-        self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], failures: Callable[[], list]
+        self,
+        compiled: _native.CompiledCallable,
+        arguments: tuple[object, ...],
+        failures: Callable[[], list],
+        offset: int = 0,
     ) -> _native.Entry | None:
-        """A call that no entry fits: compile it and give the new entry, or None to run it in CPython."""
+        """No entry of the resume point at ``offset`` fits: a new one, or None to go on in CPython."""
         if not _compiling.acquire(blocking=False):
             return None
         before = _native.compiling(True)
         try:
-            return self.compile(compiled, arguments, failures)
+            return self.compile(compiled, arguments, failures, offset)
         finally:
             _native.compiling(before)
             _compiling.release()
 
     def compile(
-        self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], failures: Callable[[], list]
+        self,
+        compiled: _native.CompiledCallable,
+        arguments: tuple[object, ...],
+        failures: Callable[[], list],
+        offset: int,
     ) -> _native.Entry | None:
         """``miss``, with the lock held."""
         failed = self.describe(failures, arguments)
         if failed:
             if config.error_on_recompile:
                 raise Recompiled(self.name, [one.text for one in failed])
-            if self.at_limit(compiled, failed):
+            if self.at_limit(compiled, failed, offset):
                 return None
-            self.learn(failed)
+            self.learn(compiled, arguments, offset)
             count("recompiles", failed[0].text)
             logs.logger("recompiles").info("%s: %s", self.name, failed[0].text)
         record = self.new_record(failed)
         count("frames", "total")
         try:
-            entry = self.make_entry(arguments, record)
+            entry = self.make_entry(ResumePoint(self.function, offset), arguments, record)
         except (Unsupported, BackendFailed, Misuse, InternalError):
             raise
         except UserBackendError as error:
@@ -120,7 +129,7 @@ class Compilation:
             entry = self.internal_failure(error, compiled, record)
         self.records.append(record)
         if entry is not None:
-            compiled.add(entry)
+            compiled.add(entry, offset) if offset else compiled.add(entry)
         return entry
 
     def describe(self, failures: Callable[[], list], arguments: tuple[object, ...]) -> list[GuardFailure]:
@@ -136,10 +145,10 @@ class Compilation:
                 described.append(info.guards.describe(failure))
         return described
 
-    def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure]) -> bool:
-        """Whether the callable has as many entries as it may; then it says so once and stays in CPython."""
+    def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure], offset: int) -> bool:
+        """Whether a resume point has as many entries as it may; then it says so once and stays in CPython."""
         limit = self.recompile_limit or config.cache_size_limit
-        if len(compiled.entries) < limit:
+        if len(entries_at(compiled, offset)) < limit:
             return False
         texts = [one.text for one in failed]
         if self.fullgraph:
@@ -151,16 +160,16 @@ class Compilation:
         logs.say_once("recompiles", (id(compiled), "limit"), message + hints)
         return True
 
-    def learn(self, failed: list[GuardFailure]) -> None:
+    def learn(self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], offset: int) -> None:
         """Sizes and numbers that were seen to change become symbols in the next capture."""
         if self.dynamic is False or not config.automatic_dynamic_shapes:
             return
-        for failure in failed:
-            for dimension in failure.changed_dimensions:
-                self.dynamic_sizes.add((str(failure.source), dimension))
-            fixed = {int: config.specialize_int, float: config.specialize_float}
-            if failure.changed_number is not None and not fixed[failure.changed_number]:
-                self.dynamic_scalars.add(str(failure.source))
+        fixed = {int: config.specialize_int, float: config.specialize_float}
+        for entry in entries_at(compiled, offset):
+            for change in find_changes(entry.info.guards.guards, arguments):
+                self.dynamic_sizes.update((str(change.source), dimension) for dimension in change.dimensions)
+                if change.number is not None and not fixed[change.number]:
+                    self.dynamic_scalars.add(str(change.source))
 
     def policy(self) -> Policy:
         """What the next capture takes for symbols."""
@@ -173,13 +182,13 @@ class Compilation:
         because = failed[0].text if failed else ""
         return CaptureRecord(self.name, code.co_filename, code.co_firstlineno, recompiled_because=because)
 
-    def make_entry(self, arguments: tuple[object, ...], record: CaptureRecord) -> _native.Entry | None:
+    def make_entry(
+        self, start: ResumePoint, arguments: tuple[object, ...], record: CaptureRecord
+    ) -> _native.Entry | None:
         """Capture, compile, guard."""
         started = time.perf_counter()
         try:
-            captured = capture_call(
-                self.function, arguments, self.policy(), check=config.raise_internal_errors
-            )
+            captured = self.capture(start, arguments, record)
         except CaptureFailed as failed:
             return self.entry_in_cpython(failed, arguments, record)
         finally:
@@ -195,6 +204,27 @@ class Compilation:
         check_reference(entry, arguments, self.name)
         count("frames", "ok")
         return entry
+
+    def capture(self, start: ResumePoint, arguments: tuple[object, ...], record: CaptureRecord) -> Captured:
+        """Capture a segment to the function's return, or up to the instruction that can't be done.
+
+        The second is a graph break: the segment is captured again and stops before that instruction.
+        """
+        policy, check = self.policy(), config.raise_internal_errors
+        try:
+            return capture_segment(start, arguments, policy, check=check)
+        except CaptureFailed as failed:
+            if self.fullgraph or not can_stop(start.function):
+                raise
+            captured = capture_segment(start, arguments, policy, check=check, stop_after=failed.done)
+            self.note_break(failed.error, record)
+            return captured
+
+    def note_break(self, error: Break, record: CaptureRecord) -> None:
+        """Count and record a graph break."""
+        record.breaks.append(BreakRecord.of(error))
+        count("graph_break", error.reason.title)
+        logs.logger("graph_breaks").info("%s", error)
 
     def run_backend(self, captured: Captured, record: CaptureRecord) -> Callable | None:
         """Give the graph to the backend; None if there is no graph, or its failure is suppressed."""
@@ -225,11 +255,9 @@ class Compilation:
         error: Break = failed.error
         if self.fullgraph:
             raise Unsupported(error, verbose=config.verbose) from None
-        record.breaks.append(BreakRecord.of(error))
         record.in_cpython = error.reason.title
         record.guards = failed.guards
-        count("graph_break", error.reason.title)
-        logs.logger("graph_breaks").info("%s", error)
+        self.note_break(error, record)
         built = build(failed.guards, len(arguments))
         entry = _native.Entry.cpython(built.tree, EntryInfo(built, ReferenceTree(failed.guards), record))
         return entry if entry.tree.check(arguments) is not None else None
@@ -249,6 +277,20 @@ class Compilation:
         count("fallbacks", "internal error")
         record.in_cpython = reasons.INTERNAL_ERROR.title
         compiled.passthrough = True
+
+
+GENERATOR = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Flags of code whose frames are suspended: they are not driven."""
+
+
+def can_stop(function: types.FunctionType) -> bool:
+    """Whether segments of a function may end in the middle of its frame."""
+    return hasattr(_native, "UNBOUND") and not function.__code__.co_flags & GENERATOR
+
+
+def entries_at(compiled: _native.CompiledCallable, offset: int) -> tuple[_native.Entry, ...]:
+    """The entries of a resume point."""
+    return compiled.entries_at(offset) if offset else compiled.entries
 
 
 class UserBackendError(Exception):
@@ -277,7 +319,10 @@ def assemble(
     built = build(guards, argument_count)
     program = _native.ExitProgram(captured.operations, captured.commit_at, captured.result)
     info = EntryInfo(built, ReferenceTree(guards), record)
-    return _native.Entry(built.tree, run, graph_inputs, program, replayable, info)
+    if captured.stop is None:
+        return _native.Entry(built.tree, run, graph_inputs, program, replayable, info)
+    stop = (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
+    return _native.Entry(built.tree, run, graph_inputs, program, replayable, info, stop)
 
 
 def check_reference(entry: _native.Entry, arguments: tuple[object, ...], name: str) -> None:

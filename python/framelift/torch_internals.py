@@ -291,6 +291,14 @@ def data_dependent_errors() -> tuple[type[BaseException], ...]:
 
 
 @functools.cache
+def dynamic_shape_errors() -> tuple[type[BaseException], ...]:
+    """Those of ``data_dependent_errors`` that say that the shape of a result depends on data."""
+    from torch._subclasses.fake_tensor import DynamicOutputShapeException
+
+    return (DynamicOutputShapeException,)
+
+
+@functools.cache
 def unsupported_errors() -> tuple[type[BaseException], ...]:
     """What fake tensors raise where they, not the program, are at fault."""
     from torch._subclasses.fake_tensor import (
@@ -824,16 +832,15 @@ _ORDINARY_KEYS = (
 
 @functools.cache
 def _unordinary_keys() -> int:
-    """The bits of dispatch key sets that an ordinary strided tensor does not have. Bits of backends, which are
-    the lowest ones, are no matter: ``Dense`` alone is the functionality behind all of them."""
+    """The bits of dispatch key sets that an ordinary strided tensor does not have. Bits of backends, which
+    are the lowest ones, are no matter: ``Dense`` alone is the functionality behind all of them."""
     keys = torch._C.DispatchKey
     ordinary = 0
     for name in _ORDINARY_KEYS:
         if hasattr(keys, name):
             ordinary |= torch._C.DispatchKeySet(getattr(keys, name)).raw_repr()
     backends = torch._C.DispatchKeySet(keys.Dense).raw_repr() - 1
-    autograd = torch._C.DispatchKeySet(keys.AutogradCPU).raw_repr() | torch._C.DispatchKeySet(keys.CPU).raw_repr()
-    return ~(ordinary | backends | autograd)
+    return ~(ordinary | backends)
 
 
 def tensor_facts(tensor: torch.Tensor) -> dict[str, Any]:
@@ -913,7 +920,8 @@ def tensor_probes() -> list[tuple[torch.Tensor, int]]:
     with torch._C.DisableTorchFunction(), torch.no_grad():
         for sizes, strides, offset, dtype, device in cases:
             probe = torch.empty(0, dtype=dtype, device=device)
-            needed = 1 + offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+            last = sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
+            needed = 1 + offset + last
             storage = torch.empty(needed, dtype=dtype, device=device).untyped_storage()
             probes.append(probe.set_(storage, offset, sizes, strides))
         probes[1].requires_grad_()
@@ -925,7 +933,8 @@ def torch_libraries() -> list[str]:
     import os
 
     folder = os.path.join(os.path.dirname(torch.__file__), "lib")
-    return [os.path.join(folder, f"lib{name}.so") for name in ("c10", "torch_cpu", "torch_python", "torch_cuda")]
+    names = ("c10", "torch_cpu", "torch_python", "torch_cuda")
+    return [os.path.join(folder, f"lib{name}.so") for name in names]
 
 
 def torch_modes() -> tuple[Any, ...]:
@@ -945,8 +954,10 @@ def torch_modes() -> tuple[Any, ...]:
 
 
 _DTYPE_CODES = {
-    **{torch.uint8: 0, torch.int8: 1, torch.int16: 2, torch.int32: 3, torch.int64: 4, torch.float16: 5},
-    **{torch.float32: 6, torch.float64: 7, torch.bfloat16: 15},
+    torch.float16: 5,
+    torch.float32: 6,
+    torch.float64: 7,
+    torch.bfloat16: 15,
 }
 """``c10::ScalarType`` of the dtypes that a default or autocast dtype can be."""
 
@@ -960,24 +971,38 @@ def state_rows() -> list[StateRow]:
     """Torch's state that kernels and Python code read implicitly: every entry is good for one state only.
 
     ``(name, C++ symbol, what it is, arguments, bits, how Python reads it)``. The symbol is a "function", a
-    method of the global "context", a "precision" of it, a "variable", the "thread keys", "autograd" modes or "function modes" of a
-    thread; what it gives is compared with Python's answer once, and Python is asked at every call where they disagree. No
-    getter named here throws for the arguments given: they are valid, since Python's own getter took them.
+    method of the global "context", a "precision" of it, a "variable", the "thread keys", "autograd" modes or
+    "function modes" of a thread; what it gives is compared with Python's answer once, and Python is asked at
+    every call where they disagree. No getter named here throws for the arguments given: they are valid, since
+    Python's own getter took them.
     """
     c = torch._C
     rows: list[StateRow] = [
         ("included dispatch keys", _THREAD_KEYS, "thread keys", [0], 64, _included_keys),
         ("excluded dispatch keys", _THREAD_KEYS, "thread keys", [1], 64, _excluded_keys),
         ("autograd modes", "_ZN3c1013AutogradState13get_tls_stateEv", "autograd", [], 8, _autograd_modes),
-        ("function modes", f"{_FUNCTION_TLS}9stack_lenEv", "function modes", [1], 32, c._len_torch_function_stack),
         (
-            *("disabled torch functions", f"{_FUNCTION_TLS}18get_disabled_stateEv", "function modes", [0], 32),
+            *("function modes", f"{_FUNCTION_TLS}9stack_lenEv", "function modes", [1], 32),
+            c._len_torch_function_stack,
+        ),
+        (
+            *("disabled torch functions", f"{_FUNCTION_TLS}18get_disabled_stateEv"),
+            *("function modes", [0], 32),
             lambda: int(c._get_torch_function_state()),
         ),
-        ("default dtype", "_ZN3c1031get_default_dtype_as_scalartypeEv", "function", [], 8, _default_dtype),
-        ("autocast cache", "_ZN2at8autocast25is_autocast_cache_enabledEv", "function", [], 8, _autocast_cache),
+        (
+            *("default dtype", "_ZN3c1031get_default_dtype_as_scalartypeEv", "function", [], 8),
+            _default_dtype,
+        ),
+        (
+            *("autocast cache", "_ZN2at8autocast25is_autocast_cache_enabledEv", "function", [], 8),
+            _autocast_cache,
+        ),
         ("anomaly mode", "_ZN5torch8autograd11AnomalyMode8_enabledE", "variable", [], 8, _anomaly),
-        ("anomaly nan check", "_ZN5torch8autograd11AnomalyMode10_check_nanE", "variable", [], 8, _anomaly_nan),
+        (
+            *("anomaly nan check", "_ZN5torch8autograd11AnomalyMode10_check_nanE", "variable", [], 8),
+            _anomaly_nan,
+        ),
     ]
     accelerator = torch._C._get_accelerator().type
     for device, code in (("cpu", 0), ("cuda", 1), ("xpu", 12), ("mps", 13)):
@@ -1025,8 +1050,9 @@ _CONTEXT_FLAGS = (
 )
 """(name, method of ``at::Context``, Python getter)"""
 _PRECISIONS = (("cuda", "matmul", [1, 3]), ("mkldnn", "matmul", [2, 3]), ("cuda", "conv", [1, 1]))
-"""(backend, operation, their codes in ``at::Float32Backend`` and ``at::Float32Op``). Those that a generated kernel
-bakes in and that ``torch.get_float32_matmul_precision`` follows; libraries read the others when they run."""
+"""(backend, operation, their codes in ``at::Float32Backend`` and ``at::Float32Op``). Those that a generated
+kernel bakes in and that ``torch.get_float32_matmul_precision`` follows; libraries read the others when they
+run."""
 
 
 def _included_keys() -> int:
@@ -1060,7 +1086,7 @@ def spell_state_difference(name: str, expected: Any, found: Any) -> tuple[str, s
         for place, mode in enumerate(_AUTOGRAD_MODES):
             if (expected ^ found) >> place & 1:
                 return mode, str(bool(expected >> place & 1)), str(bool(found >> place & 1))
-    if name in ("default dtype",) or name.startswith("autocast dtype"):
+    if name == "default dtype" or name.startswith("autocast dtype"):
         dtypes = {code: str(dtype) for dtype, code in _DTYPE_CODES.items()}
         return name, dtypes.get(expected, "another dtype"), dtypes.get(found, "another dtype")
     if name.endswith("dispatch keys"):
@@ -1069,7 +1095,8 @@ def spell_state_difference(name: str, expected: Any, found: Any) -> tuple[str, s
     if name.startswith("float32 precision"):
         names = {code: word for word, code in _PRECISION_CODES.items()}
         return name, names.get(expected, "?"), names.get(found, "?")
-    if name in {row[0] for row in _CONTEXT_FLAGS} and name not in _LEVELS or name in ("autocast cache", "anomaly mode"):
+    flags = {"autocast cache", "anomaly mode", *(row[0] for row in _CONTEXT_FLAGS)}
+    if name in flags and name not in _LEVELS:
         return name, str(bool(expected)), str(bool(found))
     if name == "modes":
         return name, _spell_modes(expected), _spell_modes(found)
@@ -1080,7 +1107,8 @@ _LEVELS = ("float16 reduction", "bfloat16 reduction")
 
 
 def _spell_modes(modes: tuple[Any, ...]) -> str:
-    return ", ".join(f"{what} {cls}" if type(cls) is str else cls.__qualname__ for what, cls, *_ in modes) or "none"
+    words = (f"{what} {cls}" if type(cls) is str else cls.__qualname__ for what, cls, *_ in modes)
+    return ", ".join(words) or "none"
 
 
 def _default_dtype() -> int:
@@ -1118,7 +1146,7 @@ def _precision(backend: str, operation: str) -> int:
 
 
 def change_function_modes() -> None:
-    """Push a function mode and disable torch functions on this thread; ``restore_function_modes`` undoes it."""
+    """Push a function mode and disable torch functions on this thread, until ``restore_function_modes``."""
     torch._C._push_on_torch_function_stack(torch.overrides.BaseTorchFunctionMode())
     torch._C._set_torch_function_state(torch._C._TorchFunctionState.ALL_DISABLED)
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import ctypes
 import decimal
+import io
 import platform
 import random
 import sys
 import threading
+import time
+import types
 import weakref
 import zlib
 from collections.abc import Callable
@@ -52,14 +54,19 @@ def exits(slug: str) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
     return enter
 
 
+@exits("unsupported-instruction")
+def _():
+    statement = compile("None", "<statement>", "single")  # its value goes to the hook of the prompt
+
+    return Case(types.FunctionType(statement, {}))
+
+
 @exits("unsupported-call")
 def _():
-    absolute = ctypes.CDLL(None).abs
+    def f(x, data):
+        return x + 1, len(memoryview(data))
 
-    def f(x):
-        return x + absolute(-3)
-
-    return Case(f, (floats(2),))
+    return Case(f, (floats(2), b"abc"))
 
 
 @exits("unsupported-operation")
@@ -74,10 +81,12 @@ def _():
 
 @exits("unsupported-method")
 def _():
-    def f(x, data):
-        return x + 1, memoryview(data).tolist()
+    price = decimal.Decimal("1.5")
 
-    return Case(f, (floats(2), b"abc"))
+    def f(x):
+        return x + 1, price.sqrt()
+
+    return Case(f, (floats(2),))
 
 
 @exits("unsupported-attribute")
@@ -194,11 +203,11 @@ def _():
 
 @exits("input-output")
 def _():
-    def f(x):
-        print("rows:", x.shape[0])
+    def f(x, stream):
+        print("rows:", x.shape[0], file=stream)
         return x + 1
 
-    return Case(f, (floats(2),))
+    return Case(f, (floats(2), made(lambda k: io.StringIO())))
 
 
 @exits("lock")
@@ -306,9 +315,7 @@ def _():
 @exits("not-rebuildable")
 def _():
     def f(x):
-        pairs = zip([x + 1, x + 2], [1, 2])
-        next(pairs)
-        return pairs
+        return iter({"a": x + 1})
 
     return Case(f, (floats(2),))
 
@@ -323,19 +330,29 @@ def _():
 
 @exits("changed-while-iterated")
 def _():
-    def f(x, items):
-        for item in items:
-            if item < 3:
-                items.append(item + 1)
-        return x + len(items)
+    def f(x):
+        table = {"a": 1}
+        try:
+            for name in table:
+                table[name + "b"] = 2
+        except RuntimeError:
+            return x + len(table)
 
-    return Case(f, (floats(2), [1]))
+    return Case(f, (floats(2),))
 
 
 @exits("dynamic-code")
 def _():
     def f(x):
         return x + eval("1 + 1")
+
+    return Case(f, (floats(2),))
+
+
+@exits("clock")
+def _():
+    def f(x):
+        return x + 1, time.monotonic() > 0
 
     return Case(f, (floats(2),))
 
@@ -387,7 +404,7 @@ def _():
 def _():
     def f(x):
         n = 0
-        for _ in range(20_000):
+        for _ in range(200_000):
             n += 1
         return x + n
 
@@ -408,21 +425,10 @@ def _():
     return Case(f, (floats(2),))
 
 
-@exits("pattern-matching")
-def _():
-    def f(x, value):
-        match value:
-            case decimal.Decimal(real=part):
-                return x + float(part)
-        return x
-
-    return Case(f, (floats(2), made(lambda k: decimal.Decimal("1.5"))))
-
-
 @exits("symbolic-value")
 def _():
     def f(x):
-        return x + 1, {x.shape[0]: "rows"}
+        return x + 1, str(x.shape[0] / 5 - 1)
 
     return Case(f, (floats(5),), {"dynamic": True})
 
@@ -511,8 +517,10 @@ def _():
 
 @exits("unsupported-argument")
 def _():
+    data = memoryview(b"ab")
+
     def f(x):
-        return x[0] + torch.tensor(memoryview(b"ab"))
+        return x[0] + torch.tensor(data)
 
     return Case(f, (floats(2),))
 
@@ -526,6 +534,16 @@ def _():
             return x + 1
 
     return Case(f, (floats(2), made(lambda k: ValueError("made outside"))))
+
+
+@exits("identity-number")
+def _():
+    class Plain: ...
+
+    def f(x):
+        return x + 1, id(Plain()) == 0
+
+    return Case(f, (floats(2),))
 
 
 @exits("skipped-call")
@@ -554,9 +572,3 @@ def _():
         return x + 1, zlib.crc32(b"abc")
 
     return Case(f, (floats(2),))
-
-
-NO_PROGRAM = {
-    "unsupported-instruction": "every instruction of this CPython has a handler",
-}
-"""Reasons that no program of this CPython reaches, and why."""

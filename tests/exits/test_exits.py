@@ -7,8 +7,8 @@ import pytest
 
 import framelift
 from framelift.observe import reasons
-from tests.exits.programs import CASES, NO_PROGRAM, Case
-from tests.harness import Mismatch, check
+from tests.exits.programs import CASES, Case
+from tests.harness import Mismatch, check, each, floats
 from tests.harness.inputs import arguments
 from tests.harness.pairing import Pairing
 from tests.harness.program import instantiate
@@ -51,4 +51,12 @@ def _around(case: Case):
 
 
 def test_every_reason_has_a_program():
-    assert set(_rows()) == set(CASES) | set(NO_PROGRAM)
+    assert set(_rows()) == set(CASES)
+
+
+def test_a_number_that_became_a_symbol():
+    def f(x, scale):
+        return x + 1, str(scale - 1.5)
+
+    reason = _rows()["symbolic-value"].title
+    check(f, floats(2), each(1.0, 1.5), graphs=1, breaks=1, recompiles=1, reason=reason)

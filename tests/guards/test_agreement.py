@@ -126,7 +126,7 @@ def test_the_engines_agree(data, value, others):
 @settings(max_examples=200, deadline=None)
 @given(st.data(), values, st.lists(literals, max_size=5))
 def test_the_engines_agree_after_mutations(data, value, replacements):
-    """The tree stays the same and what it looks at changes, so that remembered answers are put to the test."""
+    """The tree stays the same and what it looks at changes, so that remembered answers are tried."""
     made = GuardSet()
     look_at(made, Argument(0, "value"), value, data.draw)
     assert holds(made, value)

@@ -174,6 +174,28 @@ def test_a_key_of_a_user_class_is_never_compared():
     assert tree.check(({"key": MARK},)) is not None
 
 
+def test_a_getter_of_a_tensor_asks_no_override():
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, arguments=(), keywords=None):
+            raise AssertionError("user code ran")
+
+    class Tensor(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, arguments=(), keywords=None):
+            raise AssertionError("user code ran")
+
+    with torch._C.DisableTorchFunctionSubclass():
+        tensor = torch.ones(2).as_subclass(Tensor)
+    made = guard_set((sources.Descriptor(VALUE, GRAD, "grad"), Is(None)))
+    tree = build(made, 1).tree
+    assert tree.check((tensor,)) is not None
+    plain = torch.ones(2)
+    with Mode():
+        assert tree.check((plain,)) is not None
+        with pytest.raises(AssertionError, match="user code"):
+            plain.grad
+
+
 def test_a_getter_written_in_python_is_refused():
     class Getter:
         def __get__(self, instance, owner=None):

@@ -26,9 +26,6 @@ def prepared(
 def compare_steps(index: int, expected: Step, actual: Step, before: Pairing, *, references: bool) -> None:
     """Raise Mismatch with everything that differs after call ``index``."""
     pairing = before.again()
-    pairing.compare(expected.arguments.positional, actual.arguments.positional, "arguments")
-    pairing.compare(expected.arguments.keywords, actual.arguments.keywords, "keywords")
-    pairing.compare(expected.state, actual.state, "")
     one, other = expected.outcome, actual.outcome
     differences = pairing.differences
     if (one.raised is None) != (other.raised is None):
@@ -39,7 +36,10 @@ def compare_steps(index: int, expected: Step, actual: Step, before: Pairing, *, 
             left, right = getattr(one.raised, name), getattr(other.raised, name)
             if left != right:
                 differences.append(f"exception {name}: eager {left}, compiled {right}")
-    else:
+    pairing.compare(expected.arguments.positional, actual.arguments.positional, "arguments")
+    pairing.compare(expected.arguments.keywords, actual.arguments.keywords, "keywords")
+    pairing.compare(expected.state, actual.state, "")
+    if one.raised is None and other.raised is None:
         pairing.compare(one.result, other.result, "result")
         pairing.compare(expected.gradients, actual.gradients, "gradients")
     for name in ("printed", "warned", "state"):

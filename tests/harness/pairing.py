@@ -161,10 +161,10 @@ def largest_difference(expected: torch.Tensor, actual: torch.Tensor) -> float:
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
     """Data of a tensor of any subclass and layout, detached, with lazy conjugation and negation done."""
-    plain = tensor.detach().as_subclass(torch.Tensor)
+    plain = tensor.detach()
     if plain.layout is not torch.strided:
         plain = plain.to_dense()
-    return plain.resolve_conj().resolve_neg()
+    return plain.as_subclass(torch.Tensor).resolve_conj().resolve_neg()
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:

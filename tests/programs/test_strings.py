@@ -127,3 +127,13 @@ def test_str_subclass_and_user_str():
         return x + 1, f"{name!s} {name:abc}", str(name)
 
     check(f, floats(2))
+
+
+def test_printing_is_kept_in_order():
+    def f(x):
+        print("before", x.shape[0])
+        y = x * 2
+        print(f"after {y.dim()}", end="!\n")
+        return y
+
+    check(f, floats(2))

@@ -1,6 +1,7 @@
 """The capture room: a frame is run symbolically to get a graph, guards, effects and an exit.
 
-``capture_call`` starts from the bound arguments of a call; no frame exists yet. The code object is decoded into
+``capture_segment`` starts from the bound arguments of a call, before any frame exists, or from the state of a
+frame in its middle. The code object is decoded into
 version-independent instructions (``decode``), and the interpreter runs them over values (``values``), following
 Python's data model (``datamodel``). Python code is inlined, whoever wrote it. C functions are covered by
 ``polyfills`` (plain Python), ``natives`` (handlers) and ``torch_calls``; tensor operations become nodes of the
@@ -10,7 +11,7 @@ replayed by the exit (``exits``). Capture itself changes nothing outside, also w
 Whatever can't be captured raises ``Break`` with a reason, at the instruction that could not be done.
 """
 
-from framelift.capture.start import Captured, CaptureFailed, capture_call
+from framelift.capture.start import Captured, CaptureFailed, ResumePoint, capture_segment
 from framelift.capture.policy import Policy
 
-__all__ = ["CaptureFailed", "Captured", "Policy", "capture_call"]
+__all__ = ["CaptureFailed", "Captured", "Policy", "ResumePoint", "capture_segment"]

@@ -84,6 +84,10 @@ class EffectLog:
             self._changed.add(id(target))
             self.records.append(ContentsChanged(target))
 
+    def replaces_contents(self, target: DictObject) -> bool:
+        """Whether the whole contents are stored at the exit, so that single stores need no records."""
+        return id(target) in self._changed
+
     def targets(self) -> list[Value]:
         """Outside objects that were written to, each once."""
         found: dict[int, Value] = {}

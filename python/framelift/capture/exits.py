@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import collections
 import functools
+import os
 import types
 from typing import Any
 
 import torch
 
-from framelift.capture.datamodel import mapping
+from framelift.capture import polyfills
+from framelift.capture.datamodel import attributes, mapping, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -33,6 +35,7 @@ from framelift.capture.values import (
     Constant,
     DictObject,
     FunctionObject,
+    GeneratorObject,
     Instance,
     IteratorObject,
     Lazy,
@@ -52,6 +55,9 @@ from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 Operand = tuple[str, Any]
+
+POLYFILLS = os.path.dirname(polyfills.__file__)
+"""Where the generators are written that stand for iterators of C."""
 
 
 class Cycle(Exception):
@@ -154,7 +160,7 @@ class ExitWriter:
             case Tensor():
                 return self._graph_output(value.node)
             case Symbol():
-                node = self.vm.graph.scalar(value.symbolic)
+                node = tensors.scalar_node(self.vm, value)
                 return self._graph_output(node) if hasattr(node, "meta") else const(node)
             case TupleObject():
                 return self._build_tuple(value)
@@ -179,8 +185,11 @@ class ExitWriter:
                 return self.emit(call(method, [], (value.mapping,), self))
             case Instance():
                 return self._build_instance(value)
-        if type(value).__name__ == "GeneratorObject":
-            raise Break(reasons.GENERATOR_ESCAPES, value.frame.function.qualname)
+        if isinstance(value, GeneratorObject):
+            name = value.frame.function.qualname
+            if value.frame.decoded.code.co_filename.startswith(POLYFILLS):
+                raise Break(reasons.NOT_REBUILDABLE, f"the iterator of a builtin ({name})")
+            raise Break(reasons.GENERATOR_ESCAPES, name)
         raise Break(reasons.NOT_REBUILDABLE, f"a {type_of(value).__qualname__}")
 
     def _build_tuple(self, value: TupleObject) -> Operand:
@@ -296,8 +305,10 @@ class ExitWriter:
         parts = {"__qualname__": Constant(value.qualname)}
         if value.keyword_defaults is not None:
             parts["__kwdefaults__"] = value.keyword_defaults
-        if value.slots and "annotations" in value.slots:
-            parts["__annotations__"] = annotations_dict(self.vm, value.slots["annotations"])
+        if value.slots:
+            parts.update(value.slots)
+        if "__annotations__" in parts:
+            parts["__annotations__"] = attributes.annotations_of(self.vm, value)
         for name, part in parts.items():
             self.emit(call(setattr, [made, const(name)], (part,), self))
         if value.attributes is not None and value.attributes.items:
@@ -333,14 +344,10 @@ class ExitWriter:
         match record:
             case DictStore():
                 target, key, value = self.operands([record.mapping, record.key, record.value])
-                if dict_storage(record.mapping.cls) is dict:
-                    return [("dict_set", target, key, value)]
-                return [("call", const(collections.OrderedDict.__setitem__), [target, key, value], ())]
+                return [("dict_set", target, key, value)]
             case DictDelete():
                 target, key = self.operands([record.mapping, record.key])
-                if dict_storage(record.mapping.cls) is dict:
-                    return [("dict_delete", target, key)]
-                return [("call", const(collections.OrderedDict.__delitem__), [target, key], ())]
+                return [("dict_delete", target, key)]
             case SlotStore():
                 if record.value is None:
                     return [call(record.descriptor.__delete__, [], (record.target,), self)]
@@ -370,12 +377,8 @@ class ExitWriter:
                 items = self.emit(("set", self.operands(target.items.values())))
                 return [("call", const(set.clear), [place], ()), ("call", const(set.update), [place, items], ())]
             case DictObject():
-                storage = dict_storage(target.cls)
-                commits = [("call", const(storage.clear), [place], ())]
-                for key, value in mapping.items(self.vm, target):
-                    operands = [place, *self.operands([key, value])]
-                    commits.append(("call", const(storage.__setitem__), operands, ()))
-                return commits
+                pairs = mapping.items(self.vm, target)
+                return [("dict_clear", place), *(("dict_set", place, *self.operands(pair)) for pair in pairs)]
         raise AssertionError(target)
 
 
@@ -398,11 +401,3 @@ def set_attributes(target: object, names: tuple[str, ...], *values: object) -> N
     """Store into an object's ``__dict__``."""
     target.__dict__.update(zip(names, values, strict=True))
 
-
-def annotations_dict(vm, annotations: Value) -> Value:
-    """Function annotations as a dict: the stack holds a flat tuple of names and values."""
-    annotations = vm.look(annotations)
-    if isinstance(annotations, TupleObject):
-        pairs = list(zip(annotations.items[::2], annotations.items[1::2], strict=True))
-        return mapping.from_pairs(vm, pairs)
-    return annotations

@@ -14,10 +14,20 @@ class Frame:
 
     ``slots`` are CPython's localsplus (locals, cells, free variables; None is unbound), ``stack`` the operand
     stack (may hold ``EMPTY``), ``index`` the next instruction, ``handled`` the exception being handled by this
-    frame's generator while it is suspended.
+    frame's generator while it is suspended. ``rounds`` counts the jumps back to each instruction.
     """
 
-    __slots__ = ("decoded", "function", "generator", "handled", "index", "namespace", "slots", "stack")
+    __slots__ = (
+        "decoded",
+        "function",
+        "generator",
+        "handled",
+        "index",
+        "namespace",
+        "rounds",
+        "slots",
+        "stack",
+    )
 
     def __init__(self, decoded: Decoded, function: FunctionObject) -> None:
         self.decoded = decoded
@@ -28,6 +38,7 @@ class Frame:
         self.namespace: Value | None = None
         self.generator: GeneratorObject | None = None
         self.handled: Value | None = None
+        self.rounds: dict[int, int] = {}
 
     def pop(self, count: int) -> list[Value]:
         """Pop ``count`` values, the deepest first."""

@@ -18,6 +18,7 @@ from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
 from framelift.capture.exceptions import CONTEXT, Raised, raised
 from framelift.capture.values import Constant, FunctionObject, GeneratorObject, Symbol, Tensor, Value
+from framelift.config import config
 from framelift.guards import kinds
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from framelift.graph import GraphBuilder
     from framelift.guards import GuardSet
 
-FRAME_LIMIT = 180
-"""Inlined frames deeper than this are left to CPython (the host's own stack is used for each)."""
-
-
 class Interpreter:
     """One capture. Public state, by subject:
 
@@ -42,6 +39,8 @@ class Interpreter:
     ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``tensor_fields``,
     ``type_lookups``, ``type_stores``: what was opened, so that an object has one value.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
+    ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
+    ``done``: when the frame was left, how many were complete before a place where CPython could go on.
     """
 
     Raised = Raised
@@ -61,6 +60,9 @@ class Interpreter:
         self.identities: dict[int, Value] = {}
         self.frames: list[Frame] = []
         self.handled: Value | None = None
+        self.executed = 0
+        self.done = 0
+        self.stop_at = -1
 
     def look(self, value: Value) -> Value:
         """Open a lazy value."""
@@ -126,8 +128,10 @@ class Interpreter:
 
     def run(self, frame: Frame) -> Value:
         """Run a frame to its end (or next yield) and return what it returns (yields)."""
-        if len(self.frames) >= FRAME_LIMIT:
+        if len(self.frames) >= config.inline_depth_limit:  # the host's own stack is used for each
             raise Break(reasons.TOO_DEEP, f"{len(self.frames)} frames")
+        if not self.frames:
+            return self.run_outermost(frame)
         self.frames.append(frame)
         steps = self.tables.steps(frame.decoded)
         try:
@@ -148,6 +152,37 @@ class Interpreter:
             raise
         finally:
             self.frames.pop()
+
+    def run_outermost(self, frame: Frame) -> Value:
+        """``run`` for the frame that is captured: counts its instructions, and stops before number ``stop_at``.
+
+        An instruction of this frame with all that it calls is one step; capture can be repeated up to the step
+        before the one that could not be done.
+        """
+        self.frames.append(frame)
+        steps = self.tables.steps(frame.decoded)
+        try:
+            while True:
+                try:
+                    while True:
+                        if self.executed == self.stop_at:
+                            raise Stopped
+                        self.executed += 1
+                        index = frame.index
+                        frame.index = index + 1
+                        handler, inst = steps[index]
+                        result = handler(self, frame, inst)
+                        if result is not None:
+                            return result
+                except Raised as error:
+                    self.unwind(frame, error)
+        except Break as error:
+            if not error.stack:
+                error.stack = [active.position() for active in self.frames]
+            raise
+        finally:
+            self.frames.pop()
+            self.done = completed(frame, self.executed)
 
     def unwind(self, frame: Frame, error: Raised) -> None:
         """Enter the frame's handler for an exception, or raise it on."""
@@ -202,6 +237,18 @@ class Interpreter:
         generator.finished = True
         generator.returned = result
         return None
+
+
+def completed(frame: Frame, executed: int) -> int:
+    """Instructions done before the CPython instruction that contains the last one begun."""
+    index, done = frame.current_index, max(executed - 1, 0)
+    while done and not frame.decoded.instructions[index].resumable:
+        index, done = index - 1, done - 1
+    return done
+
+
+class Stopped(Exception):
+    """The captured frame has reached the instruction before which it was to stop."""
 
 
 class Yielded(Value):

@@ -33,6 +33,7 @@ from framelift.capture.values import (
     TupleObject,
     Value,
 )
+from framelift.graph.errors import UnsupportedOperator
 from framelift.guards import kinds
 from framelift.guards.sources import (
     CellContents,
@@ -122,9 +123,13 @@ def open_outside(vm, real: object, source: Source) -> Value:
 def open_literal(vm, real: object, source: Source) -> Value:
     """Numbers and strings: by value, or as a symbol where the policy says so."""
     if type(real) in (int, float) and vm.policy.symbolic_scalar(source, real):
-        vm.guards.add(source, kinds.TypeIs(type(real)))
-        _, symbolic = vm.graph.scalar_input(real, source)
-        return Symbol(symbolic, source)
+        try:
+            _, symbolic = vm.graph.scalar_input(real, source)
+        except UnsupportedOperator:
+            pass  # a number that no symbol can have: this entry is for it alone
+        else:
+            vm.guards.add(source, kinds.TypeIs(type(real)))
+            return Symbol(symbolic, source)
     if not isinstance(source, Held):
         vm.guards.add(source, kinds.Equals(real))
     return Constant(real, source)
@@ -192,7 +197,10 @@ def open_tensor(vm, real: torch.Tensor, source: Source) -> Value:
     if real.layout is not torch.strided:
         raise Break(reasons.TENSOR_SUBCLASS, f"{source} has layout {real.layout}")
     dynamic = vm.policy.dynamic_dimensions(source, real)
-    node = vm.graph.tensor_input(real, source, dynamic)
+    try:
+        node = vm.graph.tensor_input(real, source, dynamic)
+    except UnsupportedOperator as error:
+        raise Break(reasons.TENSOR_SUBCLASS, f"{source}: {error.description}") from error
     sizes = tuple(None if i in dynamic else size for i, size in enumerate(real.shape))
     strides: tuple[int | None, ...] = (None,) * real.ndim if dynamic else tuple(real.stride())
     vm.guards.add(source, kinds.TensorMatch.of(real, sizes, strides))

@@ -1,4 +1,4 @@
-"""Starting a capture from the bound arguments of a call, and collecting what it gives."""
+"""Starting a capture at a resume point, stopping it, and collecting what it gives."""
 
 from __future__ import annotations
 
@@ -6,31 +6,54 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
-from framelift import torch_internals
+from framelift import _native, torch_internals
 from framelift.capture import outside
 from framelift.capture.decode import UndecodableCode, decode
 from framelift.capture.exceptions import Raised, arguments_of
 from framelift.capture.exits import ExitWriter, Operand
 from framelift.capture.frame import Frame
-from framelift.capture.interpreter import Interpreter
+from framelift.capture.effects import DeferredCall
+from framelift.capture.interpreter import Interpreter, Stopped
 from framelift.capture.policy import Policy
 from framelift.capture.tables import TABLES
-from framelift.capture.values import Constant, FunctionObject, Lazy, Value
+from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy, TupleObject, Value
 from framelift.graph import GraphBuilder, preserved_torch_state
 from framelift.graph.builder import FinishedGraph
 from framelift.graph.errors import CallFailed
-from framelift.guards import GuardSet
+from framelift.graph.torch_state import STATE_ITEMS, read_state
+from framelift.guards import GuardSet, kinds
 from framelift.guards.sources import Argument, Held
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
-    """A call captured to its end.
+class Stop:
+    """Where a segment ends that does not return: before the instruction at ``offset``.
 
-    ``graph`` is None if the call computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are
-    the exit program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled.
+    Its exit program gives a tuple of ``slot_count`` local slots (CPython's localsplus) and ``depth`` stack items.
+    """
+
+    offset: int
+    slot_count: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where a segment begins: a function's code at a byte offset; 0 is its call."""
+
+    function: types.FunctionType
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A segment captured to its end.
+
+    ``graph`` is None if it computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are the exit
+    program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled. ``stop`` is None
+    where the segment ends with the function's return.
     """
 
     graph: FinishedGraph | None
@@ -39,56 +62,97 @@ class Captured:
     operations: list[tuple]
     commit_at: int
     result: Operand
+    stop: Stop | None
 
 
 class CaptureFailed(Exception):
-    """A call that can't be captured to its end: the break, and the guards of what was looked at until then."""
+    """A segment that can't be captured to its end.
 
-    def __init__(self, error: Break, guards: GuardSet) -> None:
+    ``error`` is the break, ``guards`` what was looked at until then, ``done`` how many instructions of the frame
+    were completed before.
+    """
+
+    def __init__(self, error: Break, guards: GuardSet, done: int) -> None:
         super().__init__(error)
         self.error = error
         self.guards = guards
+        self.done = done
 
 
-def capture_call(function: types.FunctionType, arguments: tuple[object, ...], policy: Policy, *, check: bool) -> Captured:
-    """Capture one call of a Python function.
+def capture_segment(
+    start: ResumePoint, arguments: tuple[object, ...], policy: Policy, *, check: bool, stop_after: int = -1
+) -> Captured:
+    """Capture a segment of one call.
 
-    ``arguments`` are its bound arguments in the order of the code's first local variables. With ``check`` the
-    finished graph is verified. Raises ``CaptureFailed``. The thread's torch state is as before, whatever happens.
+    ``arguments`` are, at offset 0, the bound arguments in the order of the code's first local variables, else the
+    frame's slots and stack (``UNBOUND`` where there is NULL). With ``stop_after`` the segment ends after that many
+    instructions of the frame. With ``check`` the finished graph is verified. Raises ``CaptureFailed``. The thread's
+    torch state is as before, whatever happens.
     """
     guards = GuardSet()
     guards.require_state()
     if torch_internals.modes_active():
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
-        raise CaptureFailed(modes, guards)
+        raise CaptureFailed(modes, guards, 0)
     builder = GraphBuilder(check=check)
     vm = Interpreter(builder, guards, policy, TABLES)
+    vm.stop_at = stop_after
     try:
-        with preserved_torch_state():
+        with preserved_torch_state() as before:
             try:
-                result = run_call(vm, function, arguments)
-                return finish(vm, result)
+                frame = start_frame(vm, start, arguments)
+                result, stop = run_segment(vm, frame)
+                replay_state(vm, before)
+                return finish(vm, frame, result, stop)
             finally:
                 builder.close()
     except Break as error:
         guard_identities(vm)
-        raise CaptureFailed(error, guards) from error
+        raise CaptureFailed(error, guards, vm.done) from error
 
 
-def run_call(vm: Interpreter, function: types.FunctionType, arguments: tuple[object, ...]) -> Value:
-    """Interpret the call; gives its result."""
+def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ...]) -> Frame:
+    """The frame in the state that ``arguments`` describe."""
+    function = start.function
     value = outside.look(vm, Lazy(function, Held(function, function.__qualname__)))
     assert isinstance(value, FunctionObject)
     try:
         frame = Frame(decode(value.code), value)
     except UndecodableCode as error:
         raise Break(reasons.UNSUPPORTED_INSTRUCTION, str(error)) from error
-    names = value.code.co_varnames
-    frame.slots[: len(arguments)] = [
-        Lazy(argument, Argument(i, names[i])) for i, argument in enumerate(arguments)
-    ]
+    names = frame.decoded.slots
+    if start.offset == 0:
+        frame.slots[: len(arguments)] = [Lazy(item, Argument(i, names[i])) for i, item in enumerate(arguments)]
+        return frame
+    frame.index = frame.decoded.index_at[start.offset]
+    slot_count = len(names)
+    cells = len(names) - len(function.__code__.co_cellvars) - len(function.__code__.co_freevars)
+    for i, item in enumerate(arguments):
+        source = Argument(i, names[i] if i < slot_count else f"stack[{i - slot_count}]")
+        state = open_state(vm, item, source, is_cell=i >= cells or isinstance(item, types.CellType))
+        if i < slot_count:
+            frame.slots[i] = state
+        else:
+            frame.stack.append(EMPTY if state is None else state)
+    return frame
+
+
+def open_state(vm: Interpreter, item: object, source: Argument, *, is_cell: bool) -> Value | None:
+    """The value of a slot or stack item of a frame that is continued, None for NULL."""
+    if item is _native.UNBOUND:
+        vm.guards.add(source, kinds.Is(item))
+        return None
+    vm.guards.add(source, kinds.IsNot(_native.UNBOUND))
+    lazy = Lazy(item, source)
+    return outside.look(vm, lazy) if is_cell else lazy
+
+
+def run_segment(vm: Interpreter, frame: Frame) -> tuple[Value, Stop | None]:
+    """Interpret until the function returns or the segment is to stop; gives the result or the frame's state."""
     try:
-        result = vm.run(frame)
+        return vm.run(frame), None
+    except Stopped:
+        return stopped_state(vm, frame)
     except Raised as error:
         texts = ", ".join(repr(item.value) if isinstance(item, Constant) else "…" for item in arguments_of(error.value))
         escaped = Break(reasons.ESCAPING_EXCEPTION, f"{error.value.cls.__name__}({texts})")
@@ -96,13 +160,34 @@ def run_call(vm: Interpreter, function: types.FunctionType, arguments: tuple[obj
         raise escaped from None
     except RecursionError as error:
         raise Break(reasons.TOO_DEEP, str(error)) from error
-    return result
 
 
-def finish(vm: Interpreter, result: Value) -> Captured:
+def stopped_state(vm: Interpreter, frame: Frame) -> tuple[Value, Stop]:
+    """The state of a frame that stops before its next instruction."""
+    inst = frame.decoded.instructions[frame.index]
+    if vm.handled is not None or not inst.resumable:
+        raise Break(reasons.NOT_REBUILDABLE, "a frame inside an exception handler")
+    unbound = Constant(_native.UNBOUND)
+    slots = [unbound if value is None else value for value in frame.slots]
+    stack = [unbound if value is EMPTY else value for value in frame.stack]
+    return TupleObject([*slots, *stack]), Stop(inst.offset, len(slots), len(stack))
+
+
+def replay_state(vm: Interpreter, before: tuple) -> None:
+    """Torch state that the segment leaves changed is set at the exit, whatever the backend did with it."""
+    for item, old, new in zip(STATE_ITEMS, before, read_state(), strict=True):
+        if old != new:
+            vm.effects.add(DeferredCall(item.write, (Constant(new),), ()))
+
+
+def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> Captured:
     """Write the exit, close the graph, complete the guards."""
     writer = ExitWriter(vm)
-    operations, commit_at, operand = writer.write(result)
+    try:
+        operations, commit_at, operand = writer.write(result)
+    except Break as error:
+        error.stack = error.stack or [frame.position()]
+        raise
     guard_identities(vm)
     try:
         graph: Any = vm.graph.finish(writer.graph_outputs)
@@ -110,7 +195,7 @@ def finish(vm: Interpreter, result: Value) -> Captured:
         raise Break(reasons.UNSUPPORTED_OPERATOR, str(error)) from error
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
-    return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand)
+    return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop)
 
 
 def guard_identities(vm: Interpreter) -> None:

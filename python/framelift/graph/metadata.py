@@ -188,6 +188,8 @@ def classify(error: Exception, name: str, function: object = None) -> CallFailed
         return UnsupportedOperator(error, name, f"no answer without running it: {text}")
     if isinstance(error, AttributeError | AssertionError) and function is not getattr:
         return UnsupportedOperator(error, name, f"{type(error).__name__} without running it: {text}")
+    if "no fake impl registered" in text:
+        return UnsupportedOperator(error, name, "a custom operator without a fake implementation")
     if "data pointer" in text or "invalid python storage" in text:
         return UnsupportedOperator(
             error, name, "the memory of a tensor does not exist while it is being captured"

@@ -50,13 +50,16 @@ def restore_state(saved: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def preserved_torch_state() -> Iterator[None]:
-    """Inside, torch state may be changed at will; behind it the state is what it was, errors included."""
+def preserved_torch_state() -> Iterator[tuple[Any, ...]]:
+    """Inside, torch state may be changed at will; behind it the state is what it was, errors included.
+
+    Gives what ``read_state`` read before.
+    """
     inference = torch.is_inference_mode_enabled()
     saved = read_state()
     generator = torch.get_rng_state()
     try:
-        yield
+        yield saved
     finally:
         restore_state(saved)
         if not torch.equal(torch.get_rng_state(), generator):

@@ -1,7 +1,7 @@
 """From a ``GuardSet`` to the native tree, and from the tree's failures back to the user's words.
 
-Sources become nodes: each is fetched once, parents before children, in the order in which capture met them, so
-that a cheap fact about a root is checked before anything is reached through it.
+Sources become nodes: each is fetched once, parents before children, in the order in which capture met them,
+so that a cheap fact about a root is checked before anything is reached through it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from framelift import _native, torch_internals
+from framelift import _native
 from framelift.guards import kinds, sources, torch_state
 from framelift.guards.collect import GuardSet
 from framelift.guards.conditions import Program, postfix
@@ -140,7 +138,10 @@ class Nodes:
                 describe_guard(guard, self.other_node(index, owner, guard))
                 for owner, guard in self.guards[index]
             ]
-            described.append((parent, describe_access(source), guards, slots.get(source, -1)))
+            access = describe_access(source)
+            if source in slots and isinstance(source, sources.InstanceDict):
+                access = ("own_instance_dict",)  # the exit will write to it
+            described.append((parent, access, guards, slots.get(source, -1)))
         return described
 
 
@@ -161,15 +162,7 @@ class BuiltGuards:
             return self._describe_fetch(self.nodes.sources[node], found)
         source, guard = self.nodes.guards[node][guard_index]
         expected, met = spell_demand(guard), spell_found(guard, found)
-        return GuardFailure(
-            source,
-            guard,
-            expected,
-            met,
-            f"{source}: expected {expected}, found {met}",
-            changed_dimensions(guard, found),
-            changed_number(guard, found),
-        )
+        return GuardFailure(source, guard, expected, met, f"{source}: expected {expected}, found {met}")
 
     def _describe_fetch(self, source: Source, parent: object) -> GuardFailure:
         expected = "to be there"
@@ -200,28 +193,6 @@ class BuiltGuards:
                 met = ", ".join(f"{bound} = {value}" for bound, value in pairs if str(bound) in used)
                 return GuardFailure(None, None, expected, met, f"{expected} does not hold: {met}")
         return GuardFailure(None, None, "a live entry", "a released one", "the entry was released")
-
-
-def changed_dimensions(guard: Guard, found: object) -> tuple[int, ...]:
-    """The dimensions in which a tensor that is alike in everything but sizes and strides has other sizes."""
-    if not isinstance(guard, kinds.TensorMatch) or not isinstance(found, torch.Tensor):
-        return ()
-    facts = torch_internals.tensor_facts(found)
-    names = ("dtype", "device", "layout", "requires_grad", "key_set")
-    if (
-        type(found) is not guard.cls
-        or found.ndim != len(guard.sizes)
-        or any(facts[n] != guard.facts[n] for n in names)
-    ):
-        return ()
-    return tuple(i for i, size in enumerate(guard.sizes) if size is not None and found.shape[i] != size)
-
-
-def changed_number(guard: Guard, found: object) -> type | None:
-    """int or float where a number has another value of its type."""
-    if not isinstance(guard, kinds.Equals) or type(guard.expected) not in (int, float):
-        return None
-    return type(found) if type(found) is type(guard.expected) else None
 
 
 def build(guards: GuardSet, argument_count: int) -> BuiltGuards:

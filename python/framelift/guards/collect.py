@@ -1,8 +1,8 @@
 """Collecting guards: what capture looked at, in the order in which it looked.
 
 A ``GuardSet`` is the noun of this room before it becomes a tree. Capture adds facts about sources, asks for
-objects to be collected (they become the inputs of the graph and of the exit), and binds the symbols of shapes.
-``build`` then turns it into the native tree; ``ReferenceTree`` checks the same set in plain Python.
+objects to be collected (they become the inputs of the graph and of the exit), and binds the symbols of
+shapes. ``build`` then turns it into the native tree; ``ReferenceTree`` checks the same set in plain Python.
 """
 
 from __future__ import annotations

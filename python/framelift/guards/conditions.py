@@ -1,8 +1,8 @@
 """Conditions over symbols as postfix programs, the form in which the native tree evaluates them.
 
 Expressions come from torch's shape environment: sympy's own operations and those torch adds for Python's
-integer arithmetic. What has no counterpart raises ``InexpressibleCondition``; the caller then fixes the symbols
-it is about or gives the call up.
+integer arithmetic. What has no counterpart raises ``InexpressibleCondition``; the caller then fixes the
+symbols it is about or gives the call up.
 """
 
 from __future__ import annotations

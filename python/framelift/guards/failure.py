@@ -20,10 +20,5 @@ class GuardFailure:
     text: str
     """One line for the reader: ``x: expected tensor f32[8], found tensor f32[16]``."""
 
-    changed_dimensions: tuple[int, ...] = ()
-    """The dimensions of a tensor whose sizes differ, where nothing else but strides does."""
-    changed_number: type | None = None
-    """int or float, where a number of that type has another value."""
-
     def __str__(self) -> str:
         return self.text

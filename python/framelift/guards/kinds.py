@@ -47,7 +47,8 @@ class IsNot(Guard):
 class Equals(Guard):
     """Same exact type and same value; floats by their bits (nan equals nan, 0.0 is not -0.0).
 
-    ``expected`` is None, bool, int, float, complex, str, bytes, or a tuple, frozenset, range or slice of those.
+    ``expected`` is None, bool, int, float, complex, str, bytes, a ``torch.device``, or a tuple (also of a
+    subclass), frozenset, range or slice of those. Other objects equal only themselves.
     """
 
     expected: object
@@ -110,7 +111,7 @@ class CodeIs(Guard):
 
 @dataclass(frozen=True, slots=True)
 class NoInstanceDict(Guard):
-    """The object has no ``__dict__`` yet, or none at all."""
+    """The object has no ``__dict__``, or an empty one, which no attribute lookup can tell apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

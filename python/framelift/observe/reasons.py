@@ -205,9 +205,9 @@ GENERATOR_ESCAPES = reason(
     "Return a list: `list(generator)`.",
 )
 INPUT_OUTPUT = reason(
-    "FL116", "input-output", "Printing, logging or input",
+    "FL116", "input-output", "Printing, logging, files or other input and output",
     "Its effect has to happen at this moment and with real values; the graph runs later.",
-    "Print after the compiled function has returned.",
+    "Print, log, read or write before the compiled function is called or after it has returned.",
 )
 LOCK = reason(
     "FL117", "lock", "Lock or another object that synchronises threads",
@@ -265,14 +265,15 @@ CHANGED_WHILE_ITERATED = reason(
     "Iterate over a copy: `for item in list(items)`.",
 )
 DYNAMIC_CODE = reason(
-    "FL128", "dynamic-code", "`eval`, `exec`, `compile`, `globals`, `locals` or a frame object",
+    "FL128", "dynamic-code", "`eval`, `exec`, `compile`, `locals` or `vars()`",
     "They need the real frame, or make code at every call.",
     "Do it outside the compiled function.",
 )
 RANDOM_STATE = reason(
-    "FL129", "random-state", "Python's or numpy's random numbers",
+    "FL129", "random-state", "Random numbers that are not torch's, or the state of a generator",
     "The generator's state lies in C, changes with every number and can't be replayed at the exit.",
     "Draw with torch, as in `torch.rand`, or draw outside and pass the number in.",
+    "Seed outside the compiled function.",
 )
 TENSOR_STATE = reason(
     "FL130", "tensor-state", "Change of a tensor that graphs don't record",
@@ -298,11 +299,6 @@ EXCEPTION_GROUP = reason(
     "FL134", "exception-group", "Exception group (`except*`)",
     "Capture doesn't model exception groups.",
     "Use `except`.",
-)
-PATTERN_MATCHING = reason(
-    "FL135", "pattern-matching", "`match` on an object that capture can't take apart",
-    "The pattern asks a type that is not written in Python.",
-    "Use `isinstance` and attribute access.",
 )
 SYMBOLIC_VALUE = reason(
     "FL136", "symbolic-value", "Use of a size or number that is not fixed",
@@ -358,6 +354,11 @@ IDENTITY_NUMBER = reason(
     "FL147", "identity-number", "Address of an object made during capture",
     "`id()` and the default `hash()` of an object are known only when it really exists.",
     "Use a counter or a name as key instead.",
+)
+CLOCK = reason(
+    "FL148", "clock", "Clock or calendar",
+    "What it says is different at each call; the graph is made once.",
+    "Read the clock around the call of the compiled function.",
 )
 EXCEPTION_FROM_OUTSIDE = reason(
     "FL146", "exception-from-outside", "Exception object that was made outside",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import FunctionType
 
+from framelift.observe import reasons
 from framelift.rules.rule import Rule, RuleKind
 
 DISABLED = "_framelift_disable"
@@ -31,15 +32,26 @@ def rule_of_marker(function: FunctionType, marker: str) -> Rule | None:
     value = names[marker]
     if marker == DISABLED:
         reason = value if isinstance(value, str) and value else "it is marked with framelift.disable"
+        recursive = names.get(DISABLED_RECURSIVELY, True)
         return Rule(
-            RuleKind.SKIP, reason, "framelift.disable", recursive=names.get(DISABLED_RECURSIVELY, True)
+            RuleKind.SKIP,
+            reason,
+            "framelift.disable",
+            recursive=recursive,
+            breaks_with=reasons.DISABLED_CALL,
         )
     if not value:
         return None
     if marker == _TORCH_DISABLED:
         reason = names.get("_torchdynamo_disable_msg") or "it is marked with torch.compiler.disable"
         recursive = names.get("_torchdynamo_disable_recursive", False)
-        return Rule(RuleKind.SKIP, str(reason), "torch.compiler.disable", recursive=bool(recursive))
+        return Rule(
+            RuleKind.SKIP,
+            str(reason),
+            "torch.compiler.disable",
+            recursive=bool(recursive),
+            breaks_with=reasons.DISABLED_CALL,
+        )
     if marker == _TORCH_FORBIDDEN:
         return Rule(RuleKind.DISALLOWED, "it must not be called in a compiled function", "torch._dynamo")
     if marker == _TORCH_CONSTANT:

@@ -12,17 +12,22 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import final
 
+from framelift.observe.reasons import Reason
 from framelift.rules.rule import Rule, RuleKind
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """One rule for the Python functions of several modules; ``patterns`` are separated by spaces."""
+    """One rule for the Python functions of several modules; ``patterns`` are separated by spaces.
+
+    ``breaks_with`` is the row of a break at their calls.
+    """
 
     patterns: str
     kind: RuleKind
     reason: str
+    breaks_with: Reason | None = None
 
 
 def matches(pattern: str, module: str) -> bool:
@@ -75,5 +80,5 @@ class ModuleLists:
             return rule
         named = [rows for rows in self.built_in if any(matches(p, module) for p in rows.patterns.split())]
         for rows in sorted(named, key=lambda rows: rows.kind is not RuleKind.INLINE):
-            return Rule(rows.kind, rows.reason, "rules/modules.py")
+            return Rule(rows.kind, rows.reason, "rules/modules.py", breaks_with=rows.breaks_with)
         return INLINED_BY_DEFAULT

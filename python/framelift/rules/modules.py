@@ -7,6 +7,7 @@ still runs, in CPython. Everything else, whoever wrote it, is inlined.
 
 from __future__ import annotations
 
+from framelift.observe import reasons
 from framelift.rules.module_lists import Modules
 from framelift.rules.rule import RuleKind
 
@@ -17,48 +18,52 @@ STANDARD_LIBRARY = (
         "importlib importlib.* _frozen_importlib _frozen_importlib_external zipimport pkgutil runpy",
         _SKIP,
         "importing a module runs it once and is left to CPython",
+        reasons.IMPORT_RUNS_CODE,
     ),
     Modules(
         "traceback linecache tokenize token ast dis opcode symtable code codeop sysconfig site",
         _SKIP,
         "it looks at source text, code or frames, which a captured call does not have",
+        reasons.LIVE_FRAME,
     ),
     Modules(
         "bdb pdb cmd trace cProfile profile pstats timeit tracemalloc", _SKIP, "it observes the interpreter"
     ),
     Modules("unittest.* doctest test.*", _SKIP, "test tools replace and inspect the program that is running"),
-    Modules("logging.*", _SKIP, "it writes a log record"),
-    Modules("warnings", _SKIP, "it changes the warning filters of the process"),
+    Modules("logging.*", _SKIP, "it writes a log record", reasons.INPUT_OUTPUT),
+    Modules("warnings", _SKIP, "it changes the warning filters of the process", reasons.GLOBAL_STATE),
     Modules(
         "threading queue concurrent.* multiprocessing.* sched _threading_local",
         _SKIP,
         "it works with threads or processes, which a graph does not",
+        reasons.LOCK,
     ),
-    Modules("asyncio.* selectors", _SKIP, "it runs an event loop"),
+    Modules("asyncio.* selectors", _SKIP, "it runs an event loop", reasons.ASYNC_FUNCTION),
     Modules(
         "subprocess socket socketserver ssl http.* urllib.* email.* smtplib ftplib xmlrpc.* webbrowser "
         "signal",
         _SKIP,
         "it talks to other processes or machines",
+        reasons.INPUT_OUTPUT,
     ),
     Modules(
         "tempfile shutil pathlib glob fileinput zipfile tarfile gzip bz2 lzma shelve dbm.* sqlite3.* csv "
         "configparser netrc mailbox pickle pickletools _pyio io getpass pty tty",
         _SKIP,
         "it reads or writes files",
+        reasons.INPUT_OUTPUT,
     ),
     Modules(
         "argparse optparse getopt gettext locale", _SKIP, "it handles a program's command line and language"
     ),
     Modules("atexit faulthandler _sitebuiltins", _SKIP, "it changes how the process ends"),
-    Modules(
-        "_pydatetime _strptime calendar uuid secrets", _SKIP, "its result depends on the clock or on chance"
-    ),
+    Modules("_pydatetime _strptime calendar", _SKIP, "its result depends on the clock", reasons.CLOCK),
+    Modules("uuid secrets", _SKIP, "its result depends on chance", reasons.RANDOM_STATE),
     Modules("ctypes.* platform", _SKIP, "it reaches into the machine below Python"),
 )
 
 THIRD_PARTY = (
-    Modules("numpy.*", _NUMPY, "NumPy is not captured yet"),
+    Modules("numpy.*", _NUMPY, "NumPy is not captured yet", reasons.NUMPY),
     Modules(
         "scipy.* sklearn.* pandas.* pyarrow.* polars.* xarray.* numba.* cupy.* networkx.* sympy.* mpmath.*",
         _SKIP,
@@ -72,12 +77,16 @@ THIRD_PARTY = (
     ),
     Modules("triton.* torch_xla.* torchao.kernel.* cutlass.*", _SKIP, "it compiles kernels"),
     Modules(
-        "tqdm.* rich.* click.* colorama.* tabulate.* loguru.* structlog.*", _SKIP, "it writes to the terminal"
+        "tqdm.* rich.* click.* colorama.* tabulate.* loguru.* structlog.*",
+        _SKIP,
+        "it writes to the terminal",
+        reasons.INPUT_OUTPUT,
     ),
     Modules(
         "wandb.* mlflow.* tensorboard.* tensorboardX.* comet_ml.* neptune.* clearml.*",
         _SKIP,
         "it records a run elsewhere",
+        reasons.INPUT_OUTPUT,
     ),
     Modules(
         "IPython.* ipykernel.* jupyter_client.* debugpy.* _pydevd_bundle.* pydevd",
@@ -90,10 +99,13 @@ THIRD_PARTY = (
         "filelock.*",
         _SKIP,
         "it talks to other machines or to the file system",
+        reasons.INPUT_OUTPUT,
     ),
-    Modules("huggingface_hub.* safetensors.* datasets.*", _SKIP, "it loads and stores files"),
+    Modules(
+        "huggingface_hub.* safetensors.* datasets.*", _SKIP, "it loads and stores files", reasons.INPUT_OUTPUT
+    ),
     Modules("tokenizers.* sentencepiece.* tiktoken.*", _SKIP, "it works on text"),
-    Modules("transformers.utils.logging", _SKIP, "it writes a log record"),
+    Modules("transformers.utils.logging", _SKIP, "it writes a log record", reasons.INPUT_OUTPUT),
     Modules(
         "yaml.* toml.* tomli.* omegaconf.* hydra.* pydantic.* pydantic_core.*",
         _SKIP,
@@ -131,10 +143,12 @@ TORCH = (
     Modules("torch.onnx torch.onnx.operators", _INLINE, "it asks whether an export is running"),
     Modules(
         "torch.serialization torch._weights_only_unpickler torch.package.* torch.hub torch.utils.model_zoo "
-        "torch.utils.serialization.* torch.utils.show_pickle torch.utils._content_store torch.storage",
+        "torch.utils.serialization.* torch.utils.show_pickle torch.utils._content_store",
         _SKIP,
-        "it reads or writes files, or the memory of a tensor",
+        "it reads or writes files",
+        reasons.INPUT_OUTPUT,
     ),
+    Modules("torch.storage", _SKIP, "it reads or writes the memory of a tensor", reasons.TENSOR_ADDRESS),
     Modules(
         "torch.utils.data.* torch.multiprocessing.* torch.futures.* torch.utils.file_baton "
         "torch._thread_safe_fork",
@@ -169,8 +183,18 @@ TORCH = (
         _INLINE,
         "questions about the process group are inlined; collectives have rows of their own",
     ),
-    Modules("torch._higher_order_ops.*", _SKIP, "operators that take functions are not captured yet"),
-    Modules("torch.utils._python_dispatch", _SKIP, "dispatch modes see operators below the captured level"),
+    Modules(
+        "torch._higher_order_ops.*",
+        _SKIP,
+        "operators that take functions are not captured yet",
+        reasons.FUNCTION_TRANSFORM,
+    ),
+    Modules(
+        "torch.utils._python_dispatch",
+        _SKIP,
+        "dispatch modes see operators below the captured level",
+        reasons.GLOBAL_STATE,
+    ),
     Modules(
         "torch.cuda.graphs torch.cuda.streams torch.cuda.memory torch.cuda.gds torch.cuda.tunable "
         "torch.cuda.jiterator torch.cuda.comm torch.cuda.nccl torch.cuda._gpu_trace torch.xpu.* "
@@ -182,8 +206,9 @@ TORCH = (
         "torch.autograd.gradcheck torch.autograd.functional torch.autograd.anomaly_mode",
         _SKIP,
         "it runs autograd itself",
+        reasons.BACKWARD,
     ),
-    Modules("torch._tensor_str", _SKIP, "printing a tensor needs its values"),
+    Modules("torch._tensor_str", _SKIP, "printing a tensor needs its values", reasons.DATA_DEPENDENT_VALUE),
     Modules(
         "torch._meta_registrations torch._decomp.* torch._refs.* torch._prims.* torch._prims_common.*",
         _INLINE,

@@ -15,6 +15,7 @@ from typing import final
 from framelift._native import CompiledCallable
 
 from framelift import torch_internals
+from framelift.observe import reasons
 from framelift.rules.homes import (
     C_FUNCTION_TYPES,
     DESCRIPTOR_TYPES,
@@ -36,12 +37,17 @@ _ORIGIN = "rules/predicates.py"
 OPERATOR = Rule(RuleKind.IN_GRAPH, "it is an operator of torch", _ORIGIN)
 OPERATOR_OVERLOAD = Rule(RuleKind.IN_GRAPH, "it is an operator from torch.ops", _ORIGIN)
 TENSOR_METHOD = Rule(RuleKind.IN_GRAPH, "it is a method of tensors", _ORIGIN)
-HIGHER_ORDER = Rule(RuleKind.DISALLOWED, "operators that take functions are not captured yet", _ORIGIN)
+HIGHER_ORDER = Rule(
+    RuleKind.DISALLOWED,
+    "operators that take functions are not captured yet",
+    _ORIGIN,
+    breaks_with=reasons.FUNCTION_TRANSFORM,
+)
 TORCH_INTERNAL = Rule(RuleKind.UNKNOWN, "it is internal to torch's C code and has no rule", _ORIGIN)
 BUILTIN = Rule(RuleKind.BUILTIN, "it belongs to Python itself", _ORIGIN)
 CONSTANT_METHOD = Rule(RuleKind.BUILTIN, "it is a method of a constant of torch", _ORIGIN)
 RETURN_TYPE = Rule(RuleKind.BUILTIN, "it is a named tuple of results", _ORIGIN)
-NUMPY = Rule(RuleKind.NUMPY, "NumPy is not captured yet", _ORIGIN)
+NUMPY = Rule(RuleKind.NUMPY, "NumPy is not captured yet", _ORIGIN, breaks_with=reasons.NUMPY)
 CLASS = Rule(RuleKind.INLINE, "making an instance is inlined", _ORIGIN)
 UNKNOWN = Rule(RuleKind.UNKNOWN, "it is written in C and has no rule", _ORIGIN)
 NOT_CALLABLE = Rule(RuleKind.UNKNOWN, "it can't be called", _ORIGIN)
@@ -51,8 +57,8 @@ OPERATOR_MODULES = frozenset(
 )
 
 _DISALLOWED = {
-    name: Rule(RuleKind.DISALLOWED, reason, "rules/standard_library.py")
-    for name, reason in DISALLOWED_MODULES.items()
+    name: Rule(RuleKind.DISALLOWED, reason, "rules/standard_library.py", breaks_with=row)
+    for name, (reason, row) in DISALLOWED_MODULES.items()
 }
 
 

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from types import ModuleType
 from typing import final
 
+from framelift.observe.reasons import Reason
 from framelift.rules.rule import Rule, RuleKind
 
 
@@ -24,13 +25,15 @@ class Rows:
     """One rule for several callables of one module.
 
     ``names`` are separated by spaces; ``Class.method`` reaches into a class, ``*`` stands for any letters. A
-    name written out takes precedence over one with a star.
+    name written out takes precedence over one with a star. ``breaks_with`` is the row of a break at their
+    calls.
     """
 
     module: str
     names: str
     kind: RuleKind
     reason: str
+    breaks_with: Reason | None = None
     state_setter: bool = False
     constant_result: bool = False
 
@@ -53,6 +56,7 @@ def rule_of(rows: Rows, table: str) -> Rule:
         f"rules/{table}.py",
         state_setter=rows.state_setter,
         constant_result=rows.constant_result,
+        breaks_with=rows.breaks_with,
     )
 
 

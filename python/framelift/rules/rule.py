@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import final
 
+from framelift.observe.reasons import Reason
+
 
 class RuleKind(Enum):
     """How a call of a callable is treated during capture."""
@@ -56,6 +58,10 @@ class Rule:
     """
     target: object | None = None
     """A wrapper's own callable, to be treated in its place."""
+    breaks_with: Reason | None = None
+    """The row that a break at its calls carries; None is the one for its kind. For BUILTIN: where capture has
+    no handler.
+    """
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.reason} [{self.origin}]"

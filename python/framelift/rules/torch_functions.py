@@ -7,6 +7,7 @@ one node.
 
 from __future__ import annotations
 
+from framelift.observe import reasons
 from framelift.rules.rows import Rows
 from framelift.rules.rule import RuleKind
 
@@ -71,6 +72,7 @@ PYTHON_FUNCTIONS = (
         "_check_tensor_all _check_tensor_all_with",
         _DISALLOWED,
         "it asserts a fact about a tensor's values",
+        reasons.DATA_DEPENDENT_BRANCH,
     ),
     Rows(
         "torch.fx.experimental.symbolic_shapes",
@@ -81,26 +83,28 @@ PYTHON_FUNCTIONS = (
         _SIZES,
     ),
     Rows("torch", "get_default_device", _BUILTIN, "the default device is part of the guarded state"),
-    Rows("torch", "set_default_device", _SKIP, _FUNCTION_MODE),
+    Rows("torch", "set_default_device", _SKIP, _FUNCTION_MODE, reasons.GLOBAL_STATE),
     # One node, because its Python code is a search that torch runs as well on tensors without data.
     Rows("torch.functional", "einsum", _IN_GRAPH, "the order of contraction is searched when the graph runs"),
     # Left to CPython.
-    Rows("torch.serialization", "*save *load", _SKIP, _SERIALIZATION),
+    Rows("torch.serialization", "*save *load", _SKIP, _SERIALIZATION, reasons.INPUT_OUTPUT),
     Rows(
         "torch._tensor",
         "Tensor.__reduce_ex__ Tensor._reduce_ex_internal Tensor.__setstate__",
         _SKIP,
         _SERIALIZATION,
+        reasons.INPUT_OUTPUT,
     ),
     Rows(
         "torch._tensor", "Tensor.__deepcopy__", _SKIP, "copying a tensor with its history is left to CPython"
     ),
-    Rows("torch._tensor", "Tensor.backward", _SKIP, _AUTOGRAD),
+    Rows("torch._tensor", "Tensor.backward", _SKIP, _AUTOGRAD, reasons.BACKWARD),
     Rows(
         "torch._tensor",
         "Tensor.register_hook Tensor.register_post_accumulate_grad_hook Tensor.reinforce",
         _SKIP,
         _HOOK,
+        reasons.TENSOR_STATE,
     ),
     Rows(
         "torch._tensor",
@@ -108,49 +112,71 @@ PYTHON_FUNCTIONS = (
         "Tensor.module_load Tensor.resize Tensor.resize_as",
         _SKIP,
         _STORAGE,
+        reasons.TENSOR_ADDRESS,
     ),
-    Rows("torch._tensor", "Tensor.__array__ Tensor.__array_wrap__", _SKIP, _NUMPY),
-    Rows("torch._tensor", "Tensor.__dlpack__ Tensor.__dlpack_device__", _SKIP, _DLPACK),
-    Rows("torch._tensor", "Tensor.__repr__ Tensor.__format__", _SKIP, "printing a tensor needs its values"),
-    Rows("torch.utils.dlpack", "from_dlpack", _SKIP, _DLPACK),
+    Rows("torch._tensor", "Tensor.__array__ Tensor.__array_wrap__", _SKIP, _NUMPY, reasons.NUMPY),
+    Rows(
+        "torch._tensor", "Tensor.__dlpack__ Tensor.__dlpack_device__", _SKIP, _DLPACK, reasons.TENSOR_ADDRESS
+    ),
+    Rows(
+        "torch._tensor",
+        "Tensor.__repr__ Tensor.__format__",
+        _SKIP,
+        "printing a tensor needs its values",
+        reasons.DATA_DEPENDENT_VALUE,
+    ),
+    Rows("torch.utils.dlpack", "from_dlpack", _SKIP, _DLPACK, reasons.TENSOR_ADDRESS),
     Rows(
         "torch.random",
         "*seed* get_rng_state set_rng_state fork_rng thread_safe_generator",
         _SKIP,
         _RANDOM_STATE,
+        reasons.RANDOM_STATE,
     ),
-    Rows("torch.cuda.random", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE),
-    Rows("torch.xpu.random", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE),
-    Rows("torch.mtia", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE),
-    Rows("torch.mps", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE),
-    Rows("torch.autograd", "grad backward", _SKIP, _AUTOGRAD),
+    Rows(
+        "torch.cuda.random",
+        "*seed* get_rng_state* set_rng_state*",
+        _SKIP,
+        _RANDOM_STATE,
+        reasons.RANDOM_STATE,
+    ),
+    Rows(
+        "torch.xpu.random", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE, reasons.RANDOM_STATE
+    ),
+    Rows("torch.mtia", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE, reasons.RANDOM_STATE),
+    Rows("torch.mps", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE, reasons.RANDOM_STATE),
+    Rows("torch.autograd", "grad backward", _SKIP, _AUTOGRAD, reasons.BACKWARD),
     Rows(
         "torch.autograd.graph",
         "saved_tensors_hooks save_on_cpu disable_saved_tensors_hooks register_multi_grad_hook "
         "allow_mutation_on_saved_tensors set_warn_on_accumulate_grad_stream_mismatch",
         _SKIP,
         "hooks on what autograd saves are not captured yet",
+        reasons.TENSOR_STATE,
     ),
     Rows(
         "torch.autograd.forward_ad",
         "enter_dual_level exit_dual_level make_dual unpack_dual dual_level",
         _SKIP,
         "forward-mode differentiation is not captured yet",
+        reasons.FUNCTION_TRANSFORM,
     ),
     Rows(
         "torch.autograd.anomaly_mode",
         "detect_anomaly set_detect_anomaly",
         _SKIP,
         "anomaly mode watches eager code",
+        reasons.GLOBAL_STATE,
     ),
-    Rows("torch._functorch.apis", "*", _SKIP, _TRANSFORM),
+    Rows("torch._functorch.apis", "*", _SKIP, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
     Rows(
         "torch._functorch.eager_transforms",
         "vjp jvp jacrev jacfwd hessian linearize functionalize grad_impl grad_and_value_impl",
         _SKIP,
         _TRANSFORM,
+        reasons.FUNCTION_TRANSFORM,
     ),
-    Rows("torch._functorch.vmap", "vmap_impl restore_vmap", _SKIP, _TRANSFORM),
+    Rows("torch._functorch.vmap", "vmap_impl restore_vmap", _SKIP, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
     Rows(
         "torch.utils.checkpoint",
         "checkpoint checkpoint_sequential",
@@ -162,6 +188,7 @@ PYTHON_FUNCTIONS = (
         "pack_padded_sequence pack_sequence",
         _SKIP,
         "the sizes of its result depend on data",
+        reasons.DYNAMIC_OUTPUT_SHAPE,
     ),
     Rows("torch", "compile", _SKIP, _COMPILER),
     Rows(
@@ -169,6 +196,7 @@ PYTHON_FUNCTIONS = (
         "use_deterministic_algorithms set_deterministic_debug_mode set_warn_always set_default_tensor_type",
         _SKIP,
         "it changes how every program of the process runs",
+        reasons.GLOBAL_STATE,
     ),
     Rows("torch.jit._trace", "trace trace_module _trace_* _get_trace_graph", _SKIP, _TORCHSCRIPT),
     Rows("torch.jit", "isinstance", _SKIP, _TORCHSCRIPT),
@@ -241,12 +269,19 @@ PYTHON_FUNCTIONS = (
     ),
     Rows("torch.distributed", "init_process_group breakpoint", _SKIP, _COLLECTIVE),
     # Function modes.
-    Rows("torch.utils._device", "DeviceContext.__enter__ DeviceContext.__exit__", _SKIP, _FUNCTION_MODE),
+    Rows(
+        "torch.utils._device",
+        "DeviceContext.__enter__ DeviceContext.__exit__",
+        _SKIP,
+        _FUNCTION_MODE,
+        reasons.GLOBAL_STATE,
+    ),
     Rows(
         "torch.overrides",
         "TorchFunctionMode.__enter__ TorchFunctionMode.__exit__ _push_mode _pop_mode",
         _SKIP,
         _FUNCTION_MODE,
+        reasons.GLOBAL_STATE,
     ),
     Rows(
         "torch.utils._python_dispatch",
@@ -270,8 +305,8 @@ CLASSES = (
     Rows(
         "torch.nn.parameter", "Uninitialized*", _SKIP, "a parameter without a shape is made before compiling"
     ),
-    Rows("torch._C", "Generator", _DISALLOWED, _RANDOM_STATE),
-    Rows("torch._C", "StorageBase", _DISALLOWED, _STORAGE),
+    Rows("torch._C", "Generator", _DISALLOWED, _RANDOM_STATE, reasons.RANDOM_STATE),
+    Rows("torch._C", "StorageBase", _DISALLOWED, _STORAGE, reasons.TENSOR_ADDRESS),
     Rows(
         "torch._C",
         "_InferenceMode DisableTorchFunction DisableTorchFunctionSubclass _DisableTorchDispatch "
@@ -285,6 +320,7 @@ CLASSES = (
         "_ExcludeDispatchKeyGuard _IncludeDispatchKeyGuard _ForceDispatchKeyGuard",
         _DISALLOWED,
         "the dispatcher's keys are guarded, not changed, by a compiled function",
+        reasons.GLOBAL_STATE,
     ),
     Rows("torch.jit", "ScriptFunction", _DISALLOWED, _TORCHSCRIPT),
     Rows("torch", "ScriptModule ScriptMethod ScriptObject", _DISALLOWED, _TORCHSCRIPT),
@@ -298,9 +334,16 @@ METHODS = (
         "TensorBase.data_ptr TensorBase.const_data_ptr TensorBase.untyped_storage",
         _DISALLOWED,
         _STORAGE,
+        reasons.TENSOR_ADDRESS,
     ),
-    Rows("torch._C", "TensorBase._use_count TensorBase._fix_weakref", _DISALLOWED, _STORAGE),
-    Rows("torch._C", "TensorBase.numpy", _DISALLOWED, _NUMPY),
+    Rows(
+        "torch._C",
+        "TensorBase._use_count TensorBase._fix_weakref",
+        _DISALLOWED,
+        _STORAGE,
+        reasons.TENSOR_ADDRESS,
+    ),
+    Rows("torch._C", "TensorBase.numpy", _DISALLOWED, _NUMPY, reasons.NUMPY),
     Rows("torch._C", "TensorBase.apply_ TensorBase.map_ TensorBase.map2_", _DISALLOWED, _CALLBACK),
     Rows(
         "torch._C",
@@ -308,12 +351,14 @@ METHODS = (
         "TensorBase._dtensor__new__ TensorBase.__new__",
         _DISALLOWED,
         _SUBCLASS,
+        reasons.TENSOR_SUBCLASS,
     ),
     Rows(
         "torch._C",
         "TensorBase.requires_grad_ TensorBase.retain_grad",
         _DISALLOWED,
         "how autograd sees a tensor is part of its guards",
+        reasons.TENSOR_STATE,
     ),
     Rows(
         "torch._C",
@@ -321,10 +366,16 @@ METHODS = (
         _DISALLOWED,
         "it replays a view, which a graph does by itself",
     ),
-    Rows("torch._C", "Generator.*", _DISALLOWED, _RANDOM_STATE),
-    Rows("torch._C", "StorageBase.*", _DISALLOWED, _STORAGE),
-    Rows("torch._C", "_FunctionBase.apply", _BUILTIN, "an autograd function is captured by its own forward"),
-    Rows("torch", "device.__enter__ device.__exit__", _DISALLOWED, _FUNCTION_MODE),
+    Rows("torch._C", "Generator.*", _DISALLOWED, _RANDOM_STATE, reasons.RANDOM_STATE),
+    Rows("torch._C", "StorageBase.*", _DISALLOWED, _STORAGE, reasons.TENSOR_ADDRESS),
+    Rows(
+        "torch._C",
+        "_FunctionBase.apply",
+        _BUILTIN,
+        "an autograd function is captured by its own forward",
+        reasons.AUTOGRAD_FUNCTION,
+    ),
+    Rows("torch", "device.__enter__ device.__exit__", _DISALLOWED, _FUNCTION_MODE, reasons.GLOBAL_STATE),
     Rows(
         "torch._C",
         "_InferenceMode.* DisableTorchFunctionSubclass.* DisableTorchFunction.*",
@@ -334,17 +385,20 @@ METHODS = (
 )
 
 C_FUNCTIONS = (
+    Rows("torch", "from_numpy", _DISALLOWED, "its argument is a NumPy array", reasons.NUMPY),
     Rows(
         "torch",
-        "from_numpy frombuffer _from_blob",
+        "frombuffer _from_blob",
         _DISALLOWED,
         "its argument is memory that is not a tensor's",
+        reasons.TENSOR_ADDRESS,
     ),
     Rows(
         "torch._C",
         "_to_dlpack* _from_dlpack *dlpack_exchange_api _torchDeviceToDLDevice",
         _DISALLOWED,
         _DLPACK,
+        reasons.TENSOR_ADDRESS,
     ),
     Rows(
         "torch",
@@ -364,11 +418,30 @@ C_FUNCTIONS = (
         "sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor sparse_bsc_tensor sparse_compressed_tensor",
         _DISALLOWED,
         _SPARSE,
+        reasons.TENSOR_SUBCLASS,
     ),
-    Rows("torch", "_validate_sparse_*_tensor_args", _DISALLOWED, _SPARSE),
-    Rows("torch", "_nested_tensor_from_mask*", _DISALLOWED, "the sizes of its result depend on data"),
-    Rows("torch", "resize_as_ resize_as_sparse_", _DISALLOWED, "it changes the memory of a tensor in place"),
-    Rows("torch", "_pack_padded_sequence", _DISALLOWED, "the sizes of its result depend on data"),
+    Rows("torch", "_validate_sparse_*_tensor_args", _DISALLOWED, _SPARSE, reasons.TENSOR_SUBCLASS),
+    Rows(
+        "torch",
+        "_nested_tensor_from_mask*",
+        _DISALLOWED,
+        "the sizes of its result depend on data",
+        reasons.DYNAMIC_OUTPUT_SHAPE,
+    ),
+    Rows(
+        "torch",
+        "resize_as_ resize_as_sparse_",
+        _DISALLOWED,
+        "it changes the memory of a tensor in place",
+        reasons.TENSOR_STATE,
+    ),
+    Rows(
+        "torch",
+        "_pack_padded_sequence",
+        _DISALLOWED,
+        "the sizes of its result depend on data",
+        reasons.DYNAMIC_OUTPUT_SHAPE,
+    ),
     Rows(
         "torch",
         "_functionalize_* _is_functional_tensor* _to_functional_tensor _from_functional_tensor "
@@ -377,7 +450,7 @@ C_FUNCTIONS = (
         _DISALLOWED,
         _COMPILER,
     ),
-    Rows("torch._C._functorch", "*", _DISALLOWED, _TRANSFORM),
+    Rows("torch._C._functorch", "*", _DISALLOWED, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
     Rows(
         "torch._C._functorch",
         "maybe_current_level peek_interpreter_stack is_batchedtensor is_gradtrackingtensor "
@@ -385,9 +458,9 @@ C_FUNCTIONS = (
         _BUILTIN,
         "outside function transforms the answer is known",
     ),
-    Rows("torch", "_add_batch_dim _remove_batch_dim", _DISALLOWED, _TRANSFORM),
-    Rows("torch._C", "_vmapmode_*", _DISALLOWED, _TRANSFORM),
-    Rows("torch._C._autograd", "*", _DISALLOWED, "it steers autograd or its profiler"),
+    Rows("torch", "_add_batch_dim _remove_batch_dim", _DISALLOWED, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
+    Rows("torch._C", "_vmapmode_*", _DISALLOWED, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
+    Rows("torch._C._autograd", "*", _DISALLOWED, "it steers autograd or its profiler", reasons.BACKWARD),
     Rows(
         "torch._C._autograd",
         "_saved_tensors_hooks_is_enabled",
@@ -400,6 +473,7 @@ C_FUNCTIONS = (
         "_unset_dispatch_mode",
         _DISALLOWED,
         "the dispatcher is not changed by a compiled function",
+        reasons.GLOBAL_STATE,
     ),
     Rows(
         "torch._C",
@@ -407,6 +481,7 @@ C_FUNCTIONS = (
         "_set_skip_next_torch_function _skip_one_hop_torch_function",
         _DISALLOWED,
         _FUNCTION_MODE,
+        reasons.GLOBAL_STATE,
     ),
     Rows(
         "torch._C",
@@ -430,6 +505,7 @@ C_FUNCTIONS = (
         "_replace_",
         _DISALLOWED,
         _STORAGE,
+        reasons.TENSOR_ADDRESS,
     ),
     Rows("torch._C", "_abort _crash_*", _DISALLOWED, "it ends the process"),
     Rows(
@@ -440,12 +516,15 @@ C_FUNCTIONS = (
     ),
     Rows("torch._C", "_infer_size _parse_dispatch_key _demangle", _BUILTIN, _SIZES),
     Rows("torch._C._nn", "_parse_to", _BUILTIN, "it sorts arguments"),
-    Rows("torch._C", "_warn _warn_deprecation", _DISALLOWED, "it warns each time it runs"),
+    Rows(
+        "torch._C", "_warn _warn_deprecation", _DISALLOWED, "it warns each time it runs", reasons.LIVE_FRAME
+    ),
     Rows(
         "torch",
         "set_num_threads set_num_interop_threads init_num_threads set_flush_denormal",
         _DISALLOWED,
         "it changes how every program of the process runs",
+        reasons.GLOBAL_STATE,
     ),
 )
 

@@ -6,6 +6,7 @@ are nodes with an effect: capture records the change, the graph repeats it.
 
 from __future__ import annotations
 
+from framelift.observe import reasons
 from framelift.rules.rows import Rows
 from framelift.rules.rule import RuleKind
 
@@ -104,8 +105,15 @@ SETTERS = (
         "_set_only_lift_cpu_tensors _set_meta_in_tls_dispatch_include",
         RuleKind.DISALLOWED,
         "it sets state that a graph does not set",
+        reasons.GLOBAL_STATE,
     ),
-    Rows("torch", "set_anomaly_enabled", RuleKind.DISALLOWED, "anomaly mode watches eager code"),
+    Rows(
+        "torch",
+        "set_anomaly_enabled",
+        RuleKind.DISALLOWED,
+        "anomaly mode watches eager code",
+        reasons.GLOBAL_STATE,
+    ),
 )
 
 TABLE = (*READERS, *SETTERS)

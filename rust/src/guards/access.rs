@@ -8,11 +8,13 @@ use super::build::{Builder, Description};
 use super::lookup::{Lookup, find};
 use super::python::{_PyObject_GetDictPtr, _PyType_Lookup, class_dict, has_flags, without_collector};
 use crate::objects::{Object, Released};
+use crate::torch_abi;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
@@ -22,6 +24,8 @@ pub enum Access {
     Held(Object),
     DictItem(DictItem),
     InstanceDict,
+    /// The same, made if need be: the exit will write to it.
+    OwnInstanceDict,
     ListItem(ffi::Py_ssize_t),
     TupleItem(ffi::Py_ssize_t),
     SequenceItem(ffi::Py_ssize_t),
@@ -29,7 +33,7 @@ pub enum Access {
     CellContents,
     FunctionField(FunctionField),
     Member(Member),
-    Descriptor { descriptor: Object, get: ffi::descrgetfunc },
+    Descriptor(Descriptor),
     TypeLookup(TypeLookup),
 }
 
@@ -60,6 +64,14 @@ pub struct Member {
     empty: Object,
 }
 
+/// A getter of a C structure that makes a new reference.
+pub struct Descriptor {
+    object: Object,
+    get: ffi::descrgetfunc,
+    /// Getters of tensors look for overrides of torch functions, which are user code.
+    of_torch: bool,
+}
+
 /// A name looked up along a class's method resolution order, with the answer of the last time.
 pub struct TypeLookup {
     name: Object,
@@ -77,12 +89,15 @@ impl Access {
             "held" => Self::Held(builder.keep(&description.one()?)),
             "dict_item" => Self::DictItem(DictItem::new(&description.one()?, builder)?),
             "instance_dict" => Self::InstanceDict,
+            "own_instance_dict" => Self::OwnInstanceDict,
             "list_item" => Self::ListItem(index(&description)?),
             "tuple_item" => Self::TupleItem(index(&description)?),
             "sequence_item" => Self::SequenceItem(index(&description)?),
             "type_of" => Self::TypeOf,
             "cell_contents" => Self::CellContents,
-            "function_field" => Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?),
+            "function_field" => {
+                Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?)
+            }
             "descriptor" => descriptor_access(&description.one()?, builder)?,
             "type_lookup" => {
                 let [name, after] = description.arguments()?;
@@ -110,7 +125,8 @@ impl Access {
                 Self::Argument(index) => *arguments.add(*index),
                 Self::Held(object) => *object,
                 Self::DictItem(item) => item.fetch(parent),
-                Self::InstanceDict => instance_dict(parent),
+                Self::InstanceDict => readable_instance_dict(parent),
+                Self::OwnInstanceDict => own_instance_dict(parent, owned),
                 Self::ListItem(index) => {
                     if ffi::PyList_Check(parent) != 0 && *index < ffi::PyList_GET_SIZE(parent) {
                         ffi::PyList_GET_ITEM(parent, *index)
@@ -136,16 +152,7 @@ impl Access {
                 }
                 Self::FunctionField(field) => field.fetch(parent),
                 Self::Member(member) => member.fetch(parent),
-                Self::Descriptor { descriptor, get } => {
-                    let value =
-                        without_collector(|| get(*descriptor, parent, ffi::Py_TYPE(parent).cast()));
-                    if value.is_null() {
-                        ffi::PyErr_Clear();
-                    } else {
-                        owned.push(value);
-                    }
-                    value
-                }
+                Self::Descriptor(descriptor) => descriptor.fetch(parent, owned),
                 Self::TypeLookup(lookup) => lookup.fetch(parent),
             }
         }
@@ -224,6 +231,46 @@ pub unsafe fn instance_dict(object: Object) -> Object {
     }
 }
 
+/// The instance dictionary to read from, borrowed: an empty one where the object has not made its own yet,
+/// null where it can have none. Nobody writes to what is returned here.
+///
+/// # Safety
+/// `object` is live; the thread is attached.
+unsafe fn readable_instance_dict(object: Object) -> Object {
+    // SAFETY: a live object.
+    let place = unsafe { without_collector(|| _PyObject_GetDictPtr(object)) };
+    if place.is_null() {
+        return null_mut();
+    }
+    // SAFETY: a place in a live object.
+    let dict = unsafe { *place };
+    if dict.is_null() { empty_dict() } else { dict }
+}
+
+/// The instance dictionary itself, made if the object has not made it yet.
+///
+/// # Safety
+/// `object` is live; the thread is attached, with no exception set.
+unsafe fn own_instance_dict(object: Object, owned: &mut Released) -> Object {
+    // SAFETY: a live object; the new reference goes to `owned`.
+    unsafe {
+        let dict = without_collector(|| ffi::PyObject_GenericGetDict(object, null_mut()));
+        if dict.is_null() {
+            ffi::PyErr_Clear();
+        } else {
+            owned.push(dict);
+        }
+        dict
+    }
+}
+
+/// One empty dictionary, made once and never freed.
+fn empty_dict() -> Object {
+    static EMPTY: OnceLock<usize> = OnceLock::new();
+    // SAFETY: called with the thread attached.
+    *EMPTY.get_or_init(|| unsafe { ffi::PyDict_New() } as usize) as Object
+}
+
 /// `collections.deque`, whose C storage is read also in subclasses.
 fn deque_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
     let class = py.import("collections")?.getattr("deque")?;
@@ -286,7 +333,11 @@ impl FunctionField {
             "kwdefaults" => Self::KeywordDefaults,
             "closure" => Self::Closure,
             "globals" => Self::Globals,
-            other => return Err(PyValueError::new_err(format!("functions have no field {other:?}"))),
+            other => {
+                return Err(PyValueError::new_err(format!(
+                    "functions have no field {other:?}"
+                )));
+            }
         })
     }
 
@@ -333,7 +384,11 @@ impl Member {
                 return None;
             }
             builder.keep(descriptor);
-            Some(Self { class: structure.d_common.d_type, offset: member.offset, empty })
+            Some(Self {
+                class: structure.d_common.d_type,
+                offset: member.offset,
+                empty,
+            })
         }
     }
 
@@ -374,18 +429,60 @@ fn descriptor_access(descriptor: &Bound<'_, PyAny>, builder: &mut Builder) -> Py
     }
     // SAFETY: a live object's type.
     let class = unsafe { &*ffi::Py_TYPE(descriptor.as_ptr()) };
-    let is_written_in_c = class.tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0
-        || descriptor.get_type().qualname()? == "_tuplegetter";
+    let is_written_in_c =
+        class.tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 || descriptor.get_type().qualname()? == "_tuplegetter";
     match class.tp_descr_get {
-        Some(get) if is_written_in_c => Ok(Access::Descriptor { descriptor: builder.keep(descriptor), get }),
+        Some(get) if is_written_in_c => {
+            // SAFETY: the exact type is checked before the structure is read; classes have names.
+            let of_torch = unsafe {
+                ffi::Py_TYPE(descriptor.as_ptr()) == &raw mut ffi::PyGetSetDescr_Type
+                    && CStr::from_ptr((*(*descriptor.as_ptr().cast::<ffi::PyDescrObject>()).d_type).tp_name)
+                        .to_bytes()
+                        .starts_with(b"torch.")
+            };
+            Ok(Access::Descriptor(Descriptor {
+                object: builder.keep(descriptor),
+                get,
+                of_torch,
+            }))
+        }
         _ => Err(PyTypeError::new_err(format!("{descriptor} may run user code"))),
+    }
+}
+
+impl Descriptor {
+    /// # Safety
+    /// As for [`Access::fetch`].
+    unsafe fn fetch(&self, object: Object, owned: &mut Released) -> Object {
+        // SAFETY: the slot of a C descriptor checks the object's type; an error is dropped, a new
+        // reference is handed on.
+        unsafe {
+            let get = || (self.get)(self.object, object, ffi::Py_TYPE(object).cast());
+            let value = without_collector(|| {
+                if self.of_torch {
+                    torch_abi::without_torch_functions(get)
+                } else {
+                    get()
+                }
+            });
+            if value.is_null() {
+                ffi::PyErr_Clear();
+            } else {
+                owned.push(value);
+            }
+            value
+        }
     }
 }
 
 impl TypeLookup {
     /// A lookup of `name`, behind the class `after` unless that is None.
     pub fn new(name: &Bound<'_, PyAny>, after: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Self> {
-        let after = if after.is_none() { null_mut() } else { builder.keep_class(after)? };
+        let after = if after.is_none() {
+            null_mut()
+        } else {
+            builder.keep_class(after)?
+        };
         Ok(Self {
             name: builder.keep(name.cast::<PyString>()?),
             after,
@@ -431,9 +528,7 @@ impl TypeLookup {
             let mut behind = false;
             for index in 0..ffi::PyTuple_GET_SIZE(order) {
                 let base = ffi::PyTuple_GET_ITEM(order, index);
-                if behind
-                    && let Lookup::Found(value) = find(class_dict(base.cast()), self.name, hash)
-                {
+                if behind && let Lookup::Found(value) = find(class_dict(base.cast()), self.name, hash) {
                     return value;
                 }
                 behind |= base == self.after;

@@ -18,7 +18,11 @@ pub struct Builder {
 impl Builder {
     /// Nothing kept yet.
     pub fn new() -> Self {
-        Self { held: Vec::new(), node: 0, careful: false }
+        Self {
+            held: Vec::new(),
+            node: 0,
+            careful: false,
+        }
     }
 
     /// Keeps `object` alive as long as the tree; the pointer is good for that long.
@@ -41,7 +45,10 @@ impl Builder {
         if index <= self.node {
             return Ok(index);
         }
-        Err(PyIndexError::new_err(format!("node {} refers to the later node {index}", self.node)))
+        Err(PyIndexError::new_err(format!(
+            "node {} refers to the later node {index}",
+            self.node
+        )))
     }
 }
 

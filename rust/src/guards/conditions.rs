@@ -3,6 +3,8 @@
 //! What Python would compute with larger integers, and what it would raise, fails the condition: an entry
 //! is then not used, which is always right.
 
+use super::arithmetic::Number::{self, Float, Int};
+use super::arithmetic::{Binary, Unary, truth};
 use super::build::{Builder, Description};
 use crate::objects::Object;
 use crate::torch_abi::{TensorLayout, slow_tensor_number};
@@ -13,15 +15,6 @@ use pyo3::types::{PyBool, PyFloat, PyInt, PyList};
 
 /// The deepest stack of a program, and the most symbols of a tree that need no allocation.
 const DEPTH: usize = 48;
-
-/// A number as Python has it; truth values are integers, as in Python.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Number {
-    Int(i64),
-    Float(f64),
-}
-
-use Number::{Float, Int};
 
 /// Where a symbol's value is read.
 pub struct Symbol {
@@ -48,7 +41,9 @@ impl Symbol {
     ) -> PyResult<Self> {
         let (node, what, dimension): (usize, String, usize) = description.extract()?;
         if node >= node_count {
-            return Err(PyValueError::new_err(format!("a symbol is read from node {node}, which is none")));
+            return Err(PyValueError::new_err(format!(
+                "a symbol is read from node {node}, which is none"
+            )));
         }
         let layout = direct(node);
         let reading = match what.as_str() {
@@ -104,40 +99,6 @@ enum Operation {
     Where,
 }
 
-#[derive(Clone, Copy)]
-enum Unary {
-    Negate,
-    Absolute,
-    Not,
-    ToFloat,
-    Truncate,
-    Floor,
-    Ceiling,
-    Round,
-    SquareRoot,
-}
-
-#[derive(Clone, Copy)]
-enum Binary {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    FloorDivide,
-    Modulo,
-    Power,
-    Minimum,
-    Maximum,
-    Less,
-    LessEqual,
-    Equal,
-    NotEqual,
-    Greater,
-    GreaterEqual,
-    And,
-    Or,
-}
-
 /// A condition that must hold.
 pub struct Condition {
     program: Box<[Operation]>,
@@ -153,7 +114,9 @@ impl Condition {
             let operation = Operation::parse(&description, symbol_count)?;
             let needed = operation.operand_count();
             if depth < needed {
-                return Err(PyValueError::new_err("a condition takes more operands than it has"));
+                return Err(PyValueError::new_err(
+                    "a condition takes more operands than it has",
+                ));
             }
             depth = depth - needed + 1;
             if depth > DEPTH {
@@ -164,7 +127,9 @@ impl Condition {
         if depth != 1 {
             return Err(PyValueError::new_err("a condition leaves one value"));
         }
-        Ok(Self { program: operations.into() })
+        Ok(Self {
+            program: operations.into(),
+        })
     }
 
     /// The value, or None where it is not known in 64 bits or Python would raise.
@@ -186,7 +151,11 @@ impl Condition {
                 }
                 Operation::Where => {
                     depth -= 3;
-                    if truth(stack[depth]) { stack[depth + 1] } else { stack[depth + 2] }
+                    if truth(stack[depth]) {
+                        stack[depth + 1]
+                    } else {
+                        stack[depth + 2]
+                    }
                 }
             };
             stack[depth] = result;
@@ -205,7 +174,10 @@ pub struct Conditions {
 impl Conditions {
     /// Symbols without conditions are not read.
     pub fn new(symbols: Vec<Symbol>, conditions: Vec<Condition>) -> Self {
-        Self { symbols: symbols.into(), conditions: conditions.into() }
+        Self {
+            symbols: symbols.into(),
+            conditions: conditions.into(),
+        }
     }
 
     /// The first condition that does not hold.
@@ -233,7 +205,9 @@ impl Conditions {
     }
 
     fn failed_for(&self, numbers: &[Option<Number>]) -> Option<usize> {
-        self.conditions.iter().position(|condition| !condition.value(numbers).is_some_and(truth))
+        self.conditions
+            .iter()
+            .position(|condition| !condition.value(numbers).is_some_and(truth))
     }
 
     /// The values of all symbols, None for what is no number.
@@ -242,7 +216,10 @@ impl Conditions {
     /// As for [`Self::failed`].
     pub unsafe fn symbol_values(&self, values: &[Object]) -> Vec<Option<Number>> {
         // SAFETY: the caller's promise.
-        self.symbols.iter().map(|symbol| unsafe { symbol.read(values) }).collect()
+        self.symbols
+            .iter()
+            .map(|symbol| unsafe { symbol.read(values) })
+            .collect()
     }
 }
 
@@ -309,196 +286,4 @@ fn constant(object: &Bound<'_, PyAny>) -> PyResult<Number> {
         return Ok(Int(object.extract()?));
     }
     Err(PyValueError::new_err(format!("{object} is not a number")))
-}
-
-fn truth(number: Number) -> bool {
-    match number {
-        Int(integer) => integer != 0,
-        Float(float) => float != 0.0,
-    }
-}
-
-/// An integer as Python's `float()` rounds it.
-#[allow(clippy::cast_precision_loss)]
-fn rounded(integer: i64) -> f64 {
-    integer as f64
-}
-
-fn to_float(number: Number) -> f64 {
-    match number {
-        Int(integer) => rounded(integer),
-        Float(float) => float,
-    }
-}
-
-/// A float without a fraction as an integer.
-fn to_integer(float: f64) -> Option<Number> {
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    (-LIMIT..LIMIT).contains(&float).then_some(Int(float as i64))
-}
-
-/// `left <=> right` without rounding either; None for nan.
-fn compare(left: Number, right: Number) -> Option<std::cmp::Ordering> {
-    match (left, right) {
-        (Int(left), Int(right)) => Some(left.cmp(&right)),
-        (Float(left), Float(right)) => left.partial_cmp(&right),
-        (Int(left), Float(right)) => compare_mixed(left, right),
-        (Float(left), Int(right)) => compare_mixed(right, left).map(std::cmp::Ordering::reverse),
-    }
-}
-
-fn compare_mixed(integer: i64, float: f64) -> Option<std::cmp::Ordering> {
-    use std::cmp::Ordering::{Equal, Greater, Less};
-    if float.is_nan() {
-        return None;
-    }
-    match to_integer(float.floor()) {
-        Some(Int(floor)) => Some(match integer.cmp(&floor) {
-            Equal if float.fract() != 0.0 => Less,
-            order => order,
-        }),
-        _ => Some(if float > 0.0 { Less } else { Greater }),
-    }
-}
-
-impl Unary {
-    fn apply(self, operand: Number) -> Option<Number> {
-        Some(match (self, operand) {
-            (Self::Negate, Int(value)) => Int(value.checked_neg()?),
-            (Self::Negate, Float(value)) => Float(-value),
-            (Self::Absolute, Int(value)) => Int(value.checked_abs()?),
-            (Self::Absolute, Float(value)) => Float(value.abs()),
-            (Self::Not, value) => Int(i64::from(!truth(value))),
-            (Self::ToFloat, value) => Float(to_float(value)),
-            (Self::Truncate | Self::Floor | Self::Ceiling | Self::Round, Int(value)) => Int(value),
-            (Self::Truncate, Float(value)) => to_integer(value.trunc())?,
-            (Self::Floor, Float(value)) => to_integer(value.floor())?,
-            (Self::Ceiling, Float(value)) => to_integer(value.ceil())?,
-            (Self::Round, Float(value)) => to_integer(value.round_ties_even())?,
-            (Self::SquareRoot, value) => {
-                let value = to_float(value);
-                // `math.sqrt` raises for negative numbers.
-                if value < 0.0 {
-                    return None;
-                }
-                Float(value.sqrt())
-            }
-        })
-    }
-}
-
-impl Binary {
-    #[inline]
-    fn apply(self, left: Number, right: Number) -> Option<Number> {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        let integer = |holds: bool| Some(Int(i64::from(holds)));
-        match self {
-            Self::Less => integer(compare(left, right) == Some(Less)),
-            Self::LessEqual => integer(matches!(compare(left, right), Some(Less | Equal))),
-            Self::Equal => integer(compare(left, right) == Some(Equal)),
-            Self::NotEqual => integer(compare(left, right) != Some(Equal)),
-            Self::Greater => integer(compare(left, right) == Some(Greater)),
-            Self::GreaterEqual => integer(matches!(compare(left, right), Some(Greater | Equal))),
-            // As in Python: the operand itself, the first one on a tie.
-            Self::Minimum => Some(if compare(right, left) == Some(Less) { right } else { left }),
-            Self::Maximum => Some(if compare(right, left) == Some(Greater) { right } else { left }),
-            Self::And => Some(if truth(left) { right } else { left }),
-            Self::Or => Some(if truth(left) { left } else { right }),
-            Self::Add | Self::Subtract | Self::Multiply => match (left, right) {
-                (Int(left), Int(right)) => self.integers(left, right),
-                _ => Some(Float(self.floats(to_float(left), to_float(right)))),
-            },
-            Self::Divide => divide(left, right),
-            Self::FloorDivide => floor_divide(left, right),
-            Self::Modulo => modulo(left, right),
-            Self::Power => power(left, right),
-        }
-    }
-
-    fn integers(self, left: i64, right: i64) -> Option<Number> {
-        match self {
-            Self::Add => left.checked_add(right),
-            Self::Subtract => left.checked_sub(right),
-            _ => left.checked_mul(right),
-        }
-        .map(Int)
-    }
-
-    fn floats(self, left: f64, right: f64) -> f64 {
-        match self {
-            Self::Add => left + right,
-            Self::Subtract => left - right,
-            _ => left * right,
-        }
-    }
-}
-
-/// Python's `/`. Integers that a double does not hold are divided exactly by Python, so not here.
-fn divide(left: Number, right: Number) -> Option<Number> {
-    const EXACT: u64 = 1 << 53;
-    if let (Int(left), Int(right)) = (left, right)
-        && (left.unsigned_abs() > EXACT || right.unsigned_abs() > EXACT)
-    {
-        return None;
-    }
-    let divisor = to_float(right);
-    (divisor != 0.0).then(|| Float(to_float(left) / divisor))
-}
-
-fn floor_divide(left: Number, right: Number) -> Option<Number> {
-    match (left, right) {
-        (Int(left), Int(right)) => {
-            let quotient = left.checked_div(right)?;
-            let inexact = left.checked_rem(right)? != 0;
-            Some(Int(if inexact && (left < 0) != (right < 0) { quotient - 1 } else { quotient }))
-        }
-        _ => float_divmod(to_float(left), to_float(right)).map(|(quotient, _)| Float(quotient)),
-    }
-}
-
-fn modulo(left: Number, right: Number) -> Option<Number> {
-    match (left, right) {
-        (Int(left), Int(right)) => {
-            let remainder = left.checked_rem(right)?;
-            Some(Int(if remainder != 0 && (remainder < 0) != (right < 0) { remainder + right } else { remainder }))
-        }
-        _ => float_divmod(to_float(left), to_float(right)).map(|(_, remainder)| Float(remainder)),
-    }
-}
-
-/// Python's `divmod` of floats: the remainder has the divisor's sign, the quotient is a whole number.
-fn float_divmod(left: f64, right: f64) -> Option<(f64, f64)> {
-    if right == 0.0 {
-        return None;
-    }
-    let mut remainder = left % right;
-    let mut quotient = (left - remainder) / right;
-    if remainder == 0.0 {
-        remainder = 0.0_f64.copysign(right);
-    } else if (right < 0.0) != (remainder < 0.0) {
-        remainder += right;
-        quotient -= 1.0;
-    }
-    let whole = if quotient == 0.0 {
-        0.0_f64.copysign(left / right)
-    } else {
-        let floor = quotient.floor();
-        if quotient - floor > 0.5 { floor + 1.0 } else { floor }
-    };
-    Some((whole, remainder))
-}
-
-fn power(left: Number, right: Number) -> Option<Number> {
-    if let (Int(left), Int(right)) = (left, right)
-        && right >= 0
-    {
-        return left.checked_pow(u32::try_from(right).ok()?).map(Int);
-    }
-    let (base, exponent) = (to_float(left), to_float(right));
-    // Python raises for a zero base, gives a complex number for a negative one, and raises on overflow.
-    if base == 0.0 && exponent < 0.0 || base < 0.0 && exponent.fract() != 0.0 {
-        return None;
-    }
-    let result = base.powf(exponent);
-    (result.is_finite() || !base.is_finite() || !exponent.is_finite()).then_some(Float(result))
 }

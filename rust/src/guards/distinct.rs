@@ -17,7 +17,11 @@ pub struct Distinct {
 impl Distinct {
     /// A check over these nodes.
     pub fn new(nodes: Vec<u32>) -> Self {
-        let room = if nodes.len() <= FEW { 0 } else { (nodes.len() * 4).next_power_of_two() };
+        let room = if nodes.len() <= FEW {
+            0
+        } else {
+            (nodes.len() * 4).next_power_of_two()
+        };
         Self {
             nodes: nodes.into(),
             seen: (0..room).map(|_| Cell::new((std::ptr::null_mut(), 0))).collect(),
@@ -28,7 +32,9 @@ impl Distinct {
     /// Two of the nodes that hold the same object.
     pub fn same(&self, values: &[Object]) -> Option<(u32, u32)> {
         self.nodes.iter().enumerate().find_map(|(index, &node)| {
-            let other = self.nodes[..index].iter().find(|&&other| values[other as usize] == values[node as usize]);
+            let other = self.nodes[..index]
+                .iter()
+                .find(|&&other| values[other as usize] == values[node as usize]);
             other.map(|&other| (other, node))
         })
     }
@@ -43,7 +49,9 @@ impl Distinct {
         self.check.set(check);
         if check == 0 {
             // The numbers start over: forget every earlier check.
-            self.seen.iter().for_each(|place| place.set((std::ptr::null_mut(), 0)));
+            self.seen
+                .iter()
+                .for_each(|place| place.set((std::ptr::null_mut(), 0)));
             return self.same(values).is_none();
         }
         let mask = self.seen.len() - 1;

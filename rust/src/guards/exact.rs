@@ -30,8 +30,13 @@ unsafe fn equal_of_one_type(left: Object, right: Object) -> bool {
             return same_bits(ffi::PyFloat_AS_DOUBLE(left), ffi::PyFloat_AS_DOUBLE(right));
         }
         if ffi::PyComplex_CheckExact(left) != 0 {
-            return same_bits(ffi::PyComplex_RealAsDouble(left), ffi::PyComplex_RealAsDouble(right))
-                && same_bits(ffi::PyComplex_ImagAsDouble(left), ffi::PyComplex_ImagAsDouble(right));
+            return same_bits(
+                ffi::PyComplex_RealAsDouble(left),
+                ffi::PyComplex_RealAsDouble(right),
+            ) && same_bits(
+                ffi::PyComplex_ImagAsDouble(left),
+                ffi::PyComplex_ImagAsDouble(right),
+            );
         }
         if ffi::PyTuple_Check(left) != 0 {
             return equal_tuples(left, right);
@@ -40,10 +45,15 @@ unsafe fn equal_of_one_type(left: Object, right: Object) -> bool {
             return equal_sets(left, right);
         }
         if ffi::Py_TYPE(left) == &raw mut ffi::PyRange_Type {
-            return [c"start", c"stop", c"step"].iter().all(|name| equal_field(left, right, name));
+            return [c"start", c"stop", c"step"]
+                .iter()
+                .all(|name| equal_field(left, right, name));
         }
         if ffi::Py_TYPE(left) == &raw mut ffi::PySlice_Type {
-            let (left, right) = (left.cast::<ffi::PySliceObject>(), right.cast::<ffi::PySliceObject>());
+            let (left, right) = (
+                left.cast::<ffi::PySliceObject>(),
+                right.cast::<ffi::PySliceObject>(),
+            );
             return equal((*left).start, (*right).start)
                 && equal((*left).stop, (*right).stop)
                 && equal((*left).step, (*right).step);
@@ -73,8 +83,12 @@ unsafe fn equal_tuples(left: Object, right: Object) -> bool {
     unsafe {
         let count = ffi::PyTuple_GET_SIZE(left);
         count == ffi::PyTuple_GET_SIZE(right)
-            && (0..count)
-                .all(|index| equal(ffi::PyTuple_GET_ITEM(left, index), ffi::PyTuple_GET_ITEM(right, index)))
+            && (0..count).all(|index| {
+                equal(
+                    ffi::PyTuple_GET_ITEM(left, index),
+                    ffi::PyTuple_GET_ITEM(right, index),
+                )
+            })
     }
 }
 

@@ -4,7 +4,7 @@
 //! from (None for roots). Otherwise `found` is the node's object. Node -1 is for what belongs to no node;
 //! `found` is then a dictionary whose `"which"` is "state", "distinct", "condition" or "cleared".
 
-use super::conditions::Number;
+use super::arithmetic::Number;
 use super::tree::{Failure, GuardTree};
 use crate::objects::Object;
 use pyo3::prelude::*;
@@ -52,8 +52,13 @@ pub unsafe fn report<'py>(
             found.set_item("index", index)?;
             // SAFETY: conditions come after all nodes, so all are fetched.
             let numbers = unsafe { tree.conditions().symbol_values(values) };
-            let numbers = numbers.into_iter().map(|number| number.map(|number| number_object(py, number)));
-            found.set_item("symbols", numbers.map(Option::transpose).collect::<PyResult<Vec<_>>>()?)?;
+            let numbers = numbers
+                .into_iter()
+                .map(|number| number.map(|number| number_object(py, number)));
+            found.set_item(
+                "symbols",
+                numbers.map(Option::transpose).collect::<PyResult<Vec<_>>>()?,
+            )?;
             found
         }
     };

@@ -150,7 +150,9 @@ pub unsafe fn compares_without_user_code(object: Object) -> bool {
     unsafe {
         let class = ffi::Py_TYPE(object);
         let compare = (*class).tp_richcompare.map(|function| function as usize);
-        let by_identity = ffi::PyBaseObject_Type.tp_richcompare.map(|function| function as usize);
+        let by_identity = ffi::PyBaseObject_Type
+            .tp_richcompare
+            .map(|function| function as usize);
         if compare.is_none() || compare == by_identity {
             return true;
         }

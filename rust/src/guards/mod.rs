@@ -13,6 +13,7 @@
 //! 3. Everything a tree keeps alive lies in one list that the garbage collector sees.
 
 mod access;
+mod arithmetic;
 mod build;
 mod conditions;
 mod distinct;

@@ -106,7 +106,10 @@ impl GuardTree {
                 return Err(PyIndexError::new_err(format!("there is no argument {index}")));
             }
             if access.is_root() != (parent < 0) || parent >= tree.len() as isize {
-                return Err(PyValueError::new_err(format!("node {} has no parent {parent}", tree.len())));
+                return Err(PyValueError::new_err(format!(
+                    "node {} has no parent {parent}",
+                    tree.len()
+                )));
             }
             for guard in guards {
                 all_guards.push(Guard::parse(&guard, &mut builder)?);
@@ -116,12 +119,19 @@ impl GuardTree {
                 slot_count = slot_count.max(slot + 1);
             }
             let parent = usize::try_from(parent).unwrap_or(0);
-            tree.push(Node { parent, access, guards_end: all_guards.len(), slot });
+            tree.push(Node {
+                parent,
+                access,
+                guards_end: all_guards.len(),
+                slot,
+            });
         }
         check_slots(&tree, slot_count)?;
         let direct = |node: usize| {
             let begin = if node == 0 { 0 } else { tree[node - 1].guards_end };
-            let readable = all_guards[begin..tree[node].guards_end].iter().any(Guard::reads_tensor_directly);
+            let readable = all_guards[begin..tree[node].guards_end]
+                .iter()
+                .any(Guard::reads_tensor_directly);
             if readable { torch_abi::layout() } else { None }
         };
         let symbols = symbols
@@ -157,8 +167,9 @@ impl GuardTree {
         // SAFETY: attached. A tuple may be filled while only this function knows it; after a miss it is
         // dropped with nulls in it, which its destructor takes.
         unsafe {
-            let slots = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(self.slot_count as ffi::Py_ssize_t))?
-                .cast_into_unchecked::<PyTuple>();
+            let slots =
+                Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(self.slot_count as ffi::Py_ssize_t))?
+                    .cast_into_unchecked::<PyTuple>();
             let items = &raw mut (*slots.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
             let items = std::slice::from_raw_parts_mut(items.cast::<Object>(), self.slot_count);
             match self.evaluate(arguments, items) {
@@ -221,7 +232,10 @@ fn check_slots(nodes: &[Node], slot_count: usize) -> PyResult<()> {
     let mut filled = vec![false; slot_count];
     for node in nodes.iter().filter(|node| node.slot != NO_SLOT) {
         if std::mem::replace(&mut filled[node.slot], true) {
-            return Err(PyValueError::new_err(format!("two nodes fill slot {}", node.slot)));
+            return Err(PyValueError::new_err(format!(
+                "two nodes fill slot {}",
+                node.slot
+            )));
         }
     }
     match filled.iter().position(|&filled| !filled) {
@@ -355,7 +369,11 @@ impl GuardTree {
             // SAFETY: a parent comes before its children, so its value is written and live; `values` has
             // room for all nodes; a node's guards end within the list of all.
             unsafe {
-                let parent = if node.access.is_root() { null_mut() } else { *values.add(node.parent) };
+                let parent = if node.access.is_root() {
+                    null_mut()
+                } else {
+                    *values.add(node.parent)
+                };
                 let value = node.access.fetch(parent, arguments, owned);
                 if value.is_null() {
                     return Some(Failure::Fetch(index));

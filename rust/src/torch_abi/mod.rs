@@ -6,6 +6,7 @@
 //! that are loaded already, and checks each of them against torch's own answer. What cannot be
 //! established is asked in Python, which is slow and right.
 
+mod readers;
 mod state;
 mod symbols;
 mod tensor;
@@ -18,7 +19,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
-use state::Readers;
+use readers::Readers;
 use std::sync::OnceLock;
 use symbols::Libraries;
 
@@ -42,7 +43,9 @@ static CALIBRATION: OnceLock<Calibration> = OnceLock::new();
 
 /// What was established; an error before `calibrate_torch`.
 pub fn calibrated() -> PyResult<&'static Calibration> {
-    CALIBRATION.get().ok_or_else(|| PyRuntimeError::new_err("calibrate_torch has not been called"))
+    CALIBRATION
+        .get()
+        .ok_or_else(|| PyRuntimeError::new_err("calibrate_torch has not been called"))
 }
 
 /// How tensors are read directly, if they can be.
@@ -53,7 +56,10 @@ pub fn layout() -> Option<&'static TensorLayout> {
 /// Whether values of `class` compare in C without calling anybody.
 pub fn is_plain_value_type(class: *mut ffi::PyTypeObject) -> bool {
     CALIBRATION.get().is_some_and(|calibration| {
-        calibration.plain_value_types.iter().any(|plain| plain.as_ptr().cast() == class)
+        calibration
+            .plain_value_types
+            .iter()
+            .any(|plain| plain.as_ptr().cast() == class)
     })
 }
 
@@ -66,7 +72,12 @@ pub unsafe fn slow_tensor_number(value: Object, what: &str, dimension: usize) ->
     Python::attach(|py| {
         // SAFETY: a live object.
         let value = unsafe { Bound::from_borrowed_ptr(py, value) };
-        calibration.number.bind(py).call1((value, what, dimension)).and_then(|number| number.extract()).ok()
+        calibration
+            .number
+            .bind(py)
+            .call1((value, what, dimension))
+            .and_then(|number| number.extract())
+            .ok()
     })
 }
 
@@ -114,17 +125,25 @@ fn calibrate_torch<'py>(
     matches: Py<PyAny>,
     number: Py<PyAny>,
     modes: Py<PyAny>,
-    libraries: Vec<String>,
+    libraries: &Bound<'py, PyList>,
     state: &Bound<'py, PyList>,
     plain_value_types: Vec<Py<PyType>>,
     change_modes: &Bound<'py, PyAny>,
     restore_modes: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyDict>> {
     if CALIBRATION.get().is_none() {
-        let libraries = Libraries::loaded(&libraries);
+        let libraries = Libraries::loaded(&libraries.extract::<Vec<String>>()?);
         let layout = TensorLayout::measure(py, probes, &facts, &libraries)?;
         let readers = Readers::find(state, &libraries, change_modes, restore_modes)?;
-        let calibration = Calibration { layout, readers, facts, matches, number, modes, plain_value_types };
+        let calibration = Calibration {
+            layout,
+            readers,
+            facts,
+            matches,
+            number,
+            modes,
+            plain_value_types,
+        };
         // Another thread may have been faster; its findings are the same.
         let _ = CALIBRATION.set(calibration);
     }
@@ -135,8 +154,25 @@ fn calibrate_torch<'py>(
     Ok(report)
 }
 
+/// Runs `body` with overrides of torch functions off on this thread, by modes and by subclasses.
+pub fn without_torch_functions<R>(body: impl FnOnce() -> R) -> R {
+    let place = CALIBRATION
+        .get()
+        .and_then(|calibration| calibration.readers.disabled_functions());
+    let Some(place) = place else {
+        return body();
+    };
+    // SAFETY: the field of the calling thread that torch's own setter writes; it is put back.
+    unsafe {
+        let before = place.replace(readers::ALL_DISABLED);
+        let result = body();
+        place.write(before);
+        result
+    }
+}
+
 /// What `modes()` says now.
-fn current_modes<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+fn current_modes(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     Ok(calibrated()?.modes.bind(py).call0()?.cast_into()?)
 }
 

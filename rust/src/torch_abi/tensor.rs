@@ -258,7 +258,8 @@ impl Probe {
             }
             if count > INLINE_DIMENSIONS {
                 // A pointer to a block of memory that is large enough: looked into when all else fits.
-                return self.word(offset + WORD).is_multiple_of(WORD as u64) && self.word(offset + WORD) > 0xFFFF;
+                return self.word(offset + WORD).is_multiple_of(WORD as u64)
+                    && self.word(offset + WORD) > 0xFFFF;
             }
             let word = |place: usize| at::<i64>(self.memory, offset + WORD * (1 + place));
             (0..count).all(|index| {
@@ -287,8 +288,7 @@ impl TensorLayout {
         for probe in probes {
             let (tensor, address): (Bound<'_, PyAny>, usize) = probe.extract()?;
             // SAFETY: a live object's type.
-            object_size =
-                object_size.min(unsafe { (*ffi::Py_TYPE(tensor.as_ptr())).tp_basicsize } as usize);
+            object_size = object_size.min(unsafe { (*ffi::Py_TYPE(tensor.as_ptr())).tp_basicsize } as usize);
             let told = facts.bind(py).call1((&tensor,))?.cast_into::<PyDict>()?;
             measured.push(Probe {
                 object: tensor.as_ptr(),
@@ -307,11 +307,16 @@ impl TensorLayout {
         // SAFETY: objects are read within their size, implementations within their block of memory.
         unsafe {
             let implementation = only(
-                (size_of::<ffi::PyObject>()..=object_size.checked_sub(WORD)?).step_by(WORD).filter(|&offset| {
-                    all(&|probe| at::<Implementation>(probe.object.cast(), offset) == probe.memory)
-                }),
+                (size_of::<ffi::PyObject>()..=object_size.checked_sub(WORD)?)
+                    .step_by(WORD)
+                    .filter(|&offset| {
+                        all(&|probe| at::<Implementation>(probe.object.cast(), offset) == probe.memory)
+                    }),
             )?;
-            let room = probes.iter().map(|probe| malloc_usable_size(probe.memory as *mut c_void)).min()?;
+            let room = probes
+                .iter()
+                .map(|probe| malloc_usable_size(probe.memory as *mut c_void))
+                .min()?;
             let room = room.min(512);
             let words = || (0..=room.saturating_sub(WORD)).step_by(WORD);
             let dimension_words = WORD * (1 + 2 * INLINE_DIMENSIONS);
@@ -320,14 +325,16 @@ impl TensorLayout {
                     .step_by(WORD)
                     .filter(|&offset| all(&|probe| probe.has_dimensions_at(offset))),
             )?;
-            let storage_offset = only(words().filter(|&offset| {
-                all(&|probe| probe.word(offset) == probe.facts.storage_offset as u64)
-            }))?;
+            let storage_offset =
+                only(words().filter(|&offset| {
+                    all(&|probe| probe.word(offset) == probe.facts.storage_offset as u64)
+                }))?;
             let key_set =
                 only(words().filter(|&offset| all(&|probe| probe.word(offset) == probe.facts.key_set)))?;
-            let autograd = only(words().filter(|&offset| {
-                all(&|probe| (probe.word(offset) != 0) == probe.facts.requires_grad)
-            }))?;
+            let autograd = only(
+                words()
+                    .filter(|&offset| all(&|probe| (probe.word(offset) != 0) == probe.facts.requires_grad)),
+            )?;
             let dtype_device = only((0..=room - 4).step_by(4).filter(|&offset| {
                 let value = |probe: &Probe| at::<u32>(probe.memory, offset);
                 // The CPU is device type 0 and has index -1; equal values mean equal dtype and device.

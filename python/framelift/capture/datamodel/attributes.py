@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import collections
 import types
+from collections.abc import Callable
+from typing import Any
 
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, mapping, tensors
@@ -302,12 +304,42 @@ def function_name(field: str):
     return get_name
 
 
-def function_doc(vm, owner: Value) -> Value:
-    """``function.__doc__``."""
-    if owner.real is not None:
-        return open_member(vm, FUNCTION["__doc__"], owner, "__doc__")
+def function_part(name: str, initial: Callable[[Any, FunctionObject], Value]):
+    """Getter of a part of a function that a new one begins with ``initial`` of, and that may be set."""
+
+    def get_part(vm, owner: FunctionObject) -> Value:
+        if owner.slots is not None and name in owner.slots:
+            return owner.slots[name]
+        if owner.real is not None:
+            return open_member(vm, FUNCTION[name], owner, name)
+        owner.slots = {**(owner.slots or {}), name: initial(vm, owner)}
+        return owner.slots[name]
+
+    return get_part
+
+
+def initial_doc(vm, owner: FunctionObject) -> Value:
+    """A function's first constant is its docstring."""
     first = owner.code.co_consts[0] if owner.code.co_consts else None
     return Constant(first if isinstance(first, str) else None)
+
+
+def initial_module(vm, owner: FunctionObject) -> Value:
+    """The name of the module whose globals a function has."""
+    found = mapping.get(vm, owner.globals, "__name__")
+    return Constant(None) if found is None else found
+
+
+def annotations_of(vm, owner: FunctionObject) -> Value:
+    """``function.__annotations__``: a dict, made from the flat tuple that the instruction left."""
+    if owner.real is not None:
+        return Lazy(owner.real.__annotations__, Descriptor(owner.source, FUNCTION["__annotations__"], "__annotations__"))
+    parts = owner.slots or {}
+    found = vm.look(parts.get("__annotations__", TupleObject([])))
+    if isinstance(found, TupleObject):
+        found = mapping.from_pairs(vm, list(zip(found.items[::2], found.items[1::2], strict=True)))
+        owner.slots = {**parts, "__annotations__": found}
+    return found
 
 
 def cell_contents(vm, owner: CellObject) -> Value:
@@ -327,7 +359,9 @@ MEMBERS = {
     FUNCTION["__closure__"]: function_closure,
     FUNCTION["__name__"]: function_name("name"),
     FUNCTION["__qualname__"]: function_name("qualname"),
-    FUNCTION["__doc__"]: function_doc,
+    FUNCTION["__doc__"]: function_part("__doc__", initial_doc),
+    FUNCTION["__module__"]: function_part("__module__", initial_module),
+    FUNCTION["__annotations__"]: annotations_of,
     types.MethodType.__dict__["__func__"]: lambda vm, owner: owner.function,
     types.MethodType.__dict__["__self__"]: lambda vm, owner: owner.owner,
     types.CellType.__dict__["cell_contents"]: cell_contents,
@@ -493,6 +527,9 @@ def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> 
             return
         if name == "__kwdefaults__":
             owner.keyword_defaults = value
+            return
+        if name in ("__doc__", "__module__", "__annotations__") and value is not None:
+            owner.slots = {**(owner.slots or {}), name: value}
             return
     plain = isinstance(owner, Object) and not isinstance(owner, (FunctionObject, SliceObject, MethodObject))
     known = plain and owner.slots is not None and descriptor in owner.slots

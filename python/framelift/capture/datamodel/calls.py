@@ -31,7 +31,8 @@ from framelift.capture.values.objects import Object, type_of
 from framelift.guards.sources import Held
 from framelift.observe import reasons
 from framelift.observe.errors import Break
-from framelift.rules import RuleKind
+from framelift.observe.reasons import Reason
+from framelift.rules import Rule, RuleKind
 
 VARARGS, VARKEYWORDS, ASYNC = 0x04, 0x08, 0x80 | 0x100 | 0x200
 """Flags of code objects: ``*args``, ``**kwargs``, coroutine or asynchronous generator."""
@@ -85,22 +86,36 @@ def by_rule(vm, real: object, arguments: list[Value], keywords: dict[str, Value]
     match rule.kind:
         case RuleKind.IN_GRAPH | RuleKind.NONSTRICT:
             return tensors.graph_call(vm, real, arguments, keywords)
-        case RuleKind.SKIP | RuleKind.DISALLOWED:
-            raise skipped(rule, real)
+        case RuleKind.SKIP | RuleKind.DISALLOWED | RuleKind.NUMPY:
+            raise left_to_cpython(rule, real)
     return None
 
 
-def skipped(rule, real: object) -> Break:
-    """The break for a callable that a rule keeps out."""
-    reason = reasons.DISALLOWED_CALL if rule.kind is RuleKind.DISALLOWED else reasons.SKIPPED_CALL
-    return Break(reason, f"{qualified_name(real)}: {rule.reason} ({rule.origin})")
+BREAKS_WITH = {
+    RuleKind.SKIP: reasons.SKIPPED_CALL,
+    RuleKind.DISALLOWED: reasons.DISALLOWED_CALL,
+    RuleKind.UNKNOWN: reasons.UNKNOWN_CALLABLE,
+}
+"""The row of a break by the rule's kind, where the rule itself names none."""
+
+
+def left_to_cpython(rule: Rule, real: object, default: Reason = reasons.UNSUPPORTED_CALL) -> Break:
+    """The break for a callable that a rule keeps out, with the rule's own reason."""
+    name = qualified_name(real)
+    reason = rule.breaks_with or BREAKS_WITH.get(rule.kind, default)
+    because = rule.reason.rstrip(".")
+    return Break(reason, f"{name} ({rule.origin})", because=f"`{name}` is left to CPython: {because}.")
 
 
 def qualified_name(real: object) -> str:
     """``module.qualname`` of a callable, for messages."""
-    name = getattr(real, "__qualname__", None) or getattr(real, "__name__", None) or repr(real)
-    module = getattr(real, "__module__", None)
-    return f"{module}.{name}" if module else str(name)
+    name = getattr(real, "__qualname__", None) or getattr(real, "__name__", None)
+    if name is None:
+        real = type(real)
+        name = real.__qualname__
+    owner = getattr(real, "__objclass__", real)
+    module = getattr(owner, "__module__", None)
+    return f"{module}.{name}" if isinstance(module, str) and module != "builtins" else str(name)
 
 
 def inline(vm, function: FunctionObject, arguments: list[Value], keywords: dict[str, Value]) -> Value:
@@ -206,8 +221,15 @@ def call_method_descriptor(vm, real, arguments: list[Value], keywords: dict[str,
 
 def unsupported_call(vm, real: object, arguments: list[Value]) -> Break:
     """The break for a C callable nobody knows how to trace."""
-    if isinstance(real, (types.MethodDescriptorType, types.WrapperDescriptorType)):
-        return Break(reasons.UNSUPPORTED_METHOD, f"{real.__objclass__.__qualname__}.{real.__name__}")
+    rule = vm.rule_of(real)
+    if rule.breaks_with is not None:
+        return left_to_cpython(rule, real)
+    if isinstance(real, types.WrapperDescriptorType):  # the C side of an operator or of a special method
+        return Break(reasons.UNSUPPORTED_OPERATION, qualified_name(real))
+    if isinstance(real, types.MethodDescriptorType):
+        return Break(reasons.UNSUPPORTED_METHOD, qualified_name(real))
+    if rule.kind is RuleKind.UNKNOWN:
+        return left_to_cpython(rule, real)
     return Break(reasons.UNSUPPORTED_CALL, qualified_name(real))
 
 

@@ -62,6 +62,14 @@ def is_constant(vm, value: Value) -> bool:
     return True
 
 
+def required(vm, value: Value, what: str) -> object:
+    """``constant_of``, with symbols fixed to what they are in this call; a break where nothing is known."""
+    try:
+        return constant_of(vm, specialized(vm, value))
+    except NotConstant as error:
+        raise Break(reasons.UNSUPPORTED_ARGUMENT, f"{error.args[0]!r} as {what}") from None
+
+
 def fold(vm, function: object, arguments: list[Value], keywords: dict[str, Value]) -> Value:
     """Call an effect-free function now. Its exception becomes the program's."""
     try:

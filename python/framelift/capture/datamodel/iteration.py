@@ -5,6 +5,8 @@ https://docs.python.org/3/library/stdtypes.html#iterator-types
 
 from __future__ import annotations
 
+import types
+
 from framelift.capture.datamodel import attributes, calls, mapping, tensors
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.values import (
@@ -20,12 +22,10 @@ from framelift.capture.values import (
     Value,
 )
 from framelift.capture.values.objects import type_of
+from framelift.config import config
 from framelift.guards.kinds import ABSENT
 from framelift.observe import reasons
 from framelift.observe.errors import Break
-
-LONGEST_RANGE = 1 << 17
-"""Constant sequences longer than this are not iterated over during capture."""
 
 LIST_ITERATOR, TUPLE_ITERATOR = type(iter([])), type(iter(()))
 DICT_KEY_ITERATOR, SET_ITERATOR = type(iter({})), type(iter(set()))
@@ -49,6 +49,7 @@ def iterator_of(vm, value: Value) -> Value:
         if attributes.has_method(vm, value, "__getitem__"):
             return calls.call(vm, vm.polyfill("sequence_iterator"), [value], {})
         raise raised(TypeError, f"'{cls.__name__}' object is not iterable")
+    check_not_outside(vm, value)
     return vm.look(calls.call(vm, attributes.bind(vm, raw, value, cls, "__iter__"), [], {}))
 
 
@@ -56,8 +57,8 @@ def iterator_of_constant(vm, value: Constant) -> Value:
     """Iterators over strings, bytes, ranges, frozen sets, enumerations."""
     real = value.value
     if isinstance(real, (str, bytes, range, frozenset)):
-        if len(real) > LONGEST_RANGE:
-            raise Break(reasons.LOOP_TOO_LONG, f"{len(real)} items")
+        if len(real) > config.loop_limit:
+            raise Break(reasons.LOOP_TOO_LONG, f"{len(real)} items of a {type(real).__name__}")
         return IteratorObject([Constant(item) for item in real], type(iter(real)))
     method = attributes.special_method(vm, value, "__iter__")
     if method is None:
@@ -92,6 +93,7 @@ def next_of(vm, iterator: Value) -> Value | None:
     if isinstance(iterator, GeneratorObject):
         result = vm.resume(iterator, Constant(None))
         return result[0] if result is not None else None
+    check_not_outside(vm, iterator)
     method = attributes.special_method(vm, iterator, "__next__")
     if method is None:
         raise raised(TypeError, f"'{type_of(iterator).__name__}' object is not an iterator")
@@ -101,6 +103,13 @@ def next_of(vm, iterator: Value) -> Value | None:
         if issubclass(error.value.cls, StopIteration):
             return None
         raise
+
+
+def check_not_outside(vm, value: Value) -> None:
+    """An iterator that came from outside keeps its position in C, where capture can't put it back."""
+    raw = attributes.lookup(vm, type_of(value), "__next__")
+    if isinstance(raw, types.WrapperDescriptorType) and getattr(value, "real", None) is not None:
+        raise Break(reasons.MUTATED_ITERATOR_INPUT, f"{value.source} is a {type_of(value).__qualname__}")
 
 
 def check_unchanged(vm, iterator: IteratorObject) -> None:
@@ -127,8 +136,8 @@ def unpack(vm, value: Value) -> list[Value]:
     items = []
     while (item := next_of(vm, iterator)) is not None:
         items.append(item)
-        if len(items) > LONGEST_RANGE:
-            raise Break(reasons.LOOP_TOO_LONG, f"more than {LONGEST_RANGE} items")
+        if len(items) > config.loop_limit:
+            raise Break(reasons.LOOP_TOO_LONG, f"more than {config.loop_limit} items")
     return items
 
 

@@ -6,6 +6,8 @@ all of its keys completes it, which guards the exact keys in their order.
 
 from __future__ import annotations
 
+import collections
+
 from framelift.capture import outside
 from framelift.capture.datamodel.hashing import key_of, value_of_key
 from framelift.capture.effects import DictDelete, DictStore
@@ -43,7 +45,8 @@ def complete(vm, mapping: DictObject) -> None:
     """Open all keys of an outside dict in their order (deleted and added ones as the program left them)."""
     if mapping.complete:
         return
-    real_keys = tuple(dict.keys(mapping.real))
+    ordered = isinstance(mapping.real, collections.OrderedDict)  # its order is not that of its dict storage
+    real_keys = tuple(collections.OrderedDict.keys(mapping.real) if ordered else dict.keys(mapping.real))
     for key in real_keys:
         if not outside.is_plain_key(key):
             raise Break(reasons.USER_HASH, f"{mapping.source} has a {type(key).__qualname__} as a key")
@@ -54,8 +57,8 @@ def complete(vm, mapping: DictObject) -> None:
         entry = known.pop(key, _UNKNOWN)
         if entry is _UNKNOWN:
             entry = (value_of_key(vm, key), Lazy(dict.__getitem__(mapping.real, key), DictItem(mapping.source, key)))
-        if entry is not None:
-            mapping.items[key] = entry
+        if entry is not None:  # an equal key may have been stored: the dict keeps its first one
+            mapping.items[key] = (value_of_key(vm, key), entry[1])
     for key, entry in known.items():
         if entry is not None:
             mapping.items[key] = entry
@@ -80,9 +83,13 @@ def length(vm, mapping: DictObject) -> int:
 
 
 def store(vm, mapping: DictObject, key: Value, value: Value) -> None:
-    """``mapping[key] = value``; the first key object is kept, as ``dict`` does."""
+    """``mapping[key] = value``; the first key object is kept, as ``dict`` does.
+
+    Whether an outside dict has the key already makes no difference to the store, and is not guarded.
+    """
     host_key = key_of(vm, key)
-    if not mapping.complete and get(vm, mapping, host_key) is None and dict.__contains__(mapping.real, host_key):
+    deleted = not mapping.complete and host_key in mapping.items and mapping.items[host_key] is None
+    if deleted and not isinstance(host_key, Value) and dict.__contains__(mapping.real, host_key):
         complete(vm, mapping)  # deleted and stored again: it goes to the end
     entry = mapping.items.get(host_key)
     if entry is None:
@@ -90,7 +97,7 @@ def store(vm, mapping: DictObject, key: Value, value: Value) -> None:
         mapping.items[host_key] = (vm.look(key), value)
     else:
         mapping.items[host_key] = (entry[0], value)
-    if mapping.real is not None:
+    if mapping.real is not None and not vm.effects.replaces_contents(mapping):
         vm.effects.add(DictStore(mapping, vm.look(key), value))
 
 
@@ -104,7 +111,7 @@ def delete(vm, mapping: DictObject, host_key: object) -> Value | None:
         del mapping.items[host_key]
     else:
         mapping.items[host_key] = None
-    if mapping.real is not None:
+    if mapping.real is not None and not vm.effects.replaces_contents(mapping):
         vm.effects.add(DictDelete(mapping, entry[0]))
     return value
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from framelift import torch_internals
 from framelift.capture.datamodel import constants, mapping
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
@@ -36,12 +37,16 @@ METADATA = frozenset(
 VIEWS = frozenset("T mT H mH real imag data".split())
 """Attributes that are an operation on the tensor."""
 
+METHOD_TYPES = (types.MethodDescriptorType, types.WrapperDescriptorType)
+
 INPUT_FIELDS = frozenset("grad".split())
 """Attributes that are another object of the program, fetched from graph inputs."""
 
 
 def graph_call(vm, target: object, arguments: list[Value], keywords: dict[str, Value]) -> Value:
-    """Put a call of a torch function into the graph."""
+    """Put a call of a torch function into the graph; a method of tensors becomes a call by name."""
+    if isinstance(target, METHOD_TYPES) and arguments and isinstance(vm.look(arguments[0]), Tensor):
+        return graph_method(vm, target.__name__, arguments, keywords)
     args = tuple(graph_argument(vm, value) for value in arguments)
     kwargs = {name: graph_argument(vm, value) for name, value in keywords.items()}
     return run_node(vm, target, lambda: vm.graph.call_function(target, args, kwargs))
@@ -59,14 +64,16 @@ def run_node(vm, target: object, make) -> Value:
     try:
         node = make()
     except DataDependent as error:
-        raise Break(reasons.DATA_DEPENDENT_VALUE, f"{describe(target)}: {error}") from None
+        is_shape = isinstance(error.original, torch_internals.dynamic_shape_errors())
+        reason = reasons.DYNAMIC_OUTPUT_SHAPE if is_shape else reasons.DATA_DEPENDENT_VALUE
+        raise Break(reason, f"{describe(target)}: {error.description}") from None
     except OperatorError as error:
         original = error.original
         raise Break(
             reasons.OPERATOR_RAISED, f"{describe(target)}: {type(original).__name__}: {original}"
         ) from original
     except UnsupportedOperator as error:
-        raise Break(reasons.UNSUPPORTED_OPERATOR, f"{describe(target)}: {error}") from error
+        raise Break(reasons.UNSUPPORTED_OPERATOR, f"{describe(target)}: {error.description}") from error
     return node_value(vm, node, node.meta["example_value"])
 
 
@@ -111,7 +118,7 @@ def graph_argument(vm, value: Value) -> Any:
         case Tensor():
             return value.node
         case Symbol():
-            return vm.graph.scalar(value.symbolic)
+            return scalar_node(vm, value)
         case TupleObject():
             items = [graph_argument(vm, item) for item in value.items]
             if value.cls in (tuple, torch.Size) or not hasattr(value.cls, "_make"):
@@ -121,10 +128,18 @@ def graph_argument(vm, value: Value) -> Any:
             return [graph_argument(vm, item) for item in value.items]
         case DictObject():
             pairs = mapping.items(vm, value)
-            return {constants.constant_of(vm, k): graph_argument(vm, v) for k, v in pairs}
+            return {constants.required(vm, k, "a key"): graph_argument(vm, v) for k, v in pairs}
         case SliceObject():
             return slice(*(graph_argument(vm, part) for part in (value.start, value.stop, value.step)))
     raise Break(reasons.UNSUPPORTED_ARGUMENT, f"a {type_of(value).__qualname__} as argument of an operator")
+
+
+def scalar_node(vm, value: Symbol) -> Any:
+    """The node that computes a symbolic number, or the number where it has become known."""
+    try:
+        return vm.graph.scalar(value.symbolic)
+    except UnsupportedOperator as error:
+        raise Break(reasons.SYMBOLIC_VALUE, f"{value.symbolic}: {error.description}") from error
 
 
 def find_attribute(vm, tensor: Tensor, name: str) -> Value | None:
@@ -164,7 +179,7 @@ def set_attribute(vm, tensor: Tensor, name: str, value: Value) -> bool:
         if isinstance(value, Constant) and isinstance(value.value, bool):
             graph_method(vm, "requires_grad_", [tensor, value], {})
             return True
-    raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"Tensor.{name} = ...")
+    raise Break(reasons.TENSOR_STATE, f"Tensor.{name} = ...")
 
 
 def size(tensor: Tensor) -> TupleObject:

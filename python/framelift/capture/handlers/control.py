@@ -11,6 +11,7 @@ from framelift.capture.exceptions import raised
 from framelift.capture.handlers.containers import pairs_of
 from framelift.capture.handlers.registry import handler
 from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy
+from framelift.config import config
 from framelift.guards import kinds
 from framelift.guards.sources import DictItem, Held
 from framelift.observe import reasons
@@ -19,14 +20,23 @@ from framelift.observe.errors import Break
 
 @handler(op.Jump)
 def jump(vm, frame, inst):
-    frame.index = inst.target
+    jump_to(frame, inst.target)
+
+
+def jump_to(frame, target: int) -> None:
+    """Go on at ``target``; a jump back is another round of a loop, of which there are only so many."""
+    if target < frame.index:
+        rounds = frame.rounds[target] = frame.rounds.get(target, 0) + 1
+        if rounds > config.loop_limit:
+            raise Break(reasons.LOOP_TOO_LONG, f"more than {config.loop_limit} rounds")
+    frame.index = target
 
 
 @handler(op.PopJumpIf)
 def pop_jump_if(vm, frame, inst):
     value = frame.stack.pop()
     if condition_holds(vm, inst.condition, value):
-        frame.index = inst.target
+        jump_to(frame, inst.target)
 
 
 def condition_holds(vm, condition: str, value) -> bool:
@@ -144,7 +154,7 @@ def set_function_part(vm, function: FunctionObject, flag: int, part) -> None:
         case 8:
             function.closure = list(vm.look(part).items)
         case _:
-            function.slots = {**(function.slots or {}), "annotations": part}
+            function.slots = {**(function.slots or {}), "__annotations__": part}
 
 
 @handler(op.ImportName)

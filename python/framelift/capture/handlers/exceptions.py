@@ -90,7 +90,7 @@ def matches(vm, exception: Instance, wanted) -> bool:
 
 @handler(op.CheckExceptionGroupMatch, op.PrepareReraiseStar)
 def exception_groups(vm, frame, inst):
-    raise Break(reasons.UNSUPPORTED_INSTRUCTION, "except*")
+    raise Break(reasons.EXCEPTION_GROUP, "except*")
 
 
 @handler(op.BeforeWith)

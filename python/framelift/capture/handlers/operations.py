@@ -164,7 +164,7 @@ def build_string(vm, frame, inst):
     frame.stack.append(Constant("".join(vm.look(part).value for part in frame.pop(inst.count))))
 
 
-@handler(op.MatchClass, op.MatchMapping, op.MatchSequence, op.MatchKeys, op.PrintExpression)
+@handler(op.PrintExpression)
 def unsupported(vm, frame, inst):
     raise Break(reasons.UNSUPPORTED_INSTRUCTION, type(inst).__name__)
 

@@ -9,6 +9,7 @@ NATIVES = [
     *marked(functions),
     *marked(introspection),
     *classes.exception_constructors(),
+    *classes.exception_texts(),
     *containers.order_methods(),
     *containers.set_methods(),
     *containers.view_methods(),

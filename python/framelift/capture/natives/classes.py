@@ -352,13 +352,25 @@ def exception_init(vm, arguments, keywords):
     return Constant(None)
 
 
+def exception_texts():
+    """The C-level ``__str__`` of the builtin exception classes whose text is made of their arguments alone."""
+    for cls in (BaseException, AttributeError, NameError, KeyError):
+        yield cls.__str__, key_error_str if cls is KeyError else exception_str
+
+
+def key_error_str(vm, arguments, keywords):
+    """``KeyError.__str__``: a lone argument is shown as ``repr`` does."""
+    values = vm.look(attributes.get(vm, arguments[0], "args")).items
+    return text.to_text(vm, values[0], repr) if len(values) == 1 else exception_str(vm, arguments, keywords)
+
+
 @native(BaseException.with_traceback)
 def with_traceback(vm, arguments, keywords):
     return vm.look(arguments[0])
 
 
-@native(BaseException.__str__)
 def exception_str(vm, arguments, keywords):
+    """``BaseException.__str__``."""
     values = vm.look(attributes.get(vm, arguments[0], "args")).items
     if not values:
         return Constant("")

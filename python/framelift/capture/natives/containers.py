@@ -503,17 +503,6 @@ def view_reversed(vm, arguments, keywords):
     return iteration.IteratorObject(view_items(vm, target)[::-1], iteration.DICT_KEY_ITERATOR, target.mapping)
 
 
-@native(*of_classes(VIEW_CLASSES, "__eq__"))
-def view_eq(vm, arguments, keywords):
-    left, right = (SetObject({key_of(vm, i): i for i in vm.unpack(v)}) for v in arguments)
-    return Constant(left.items.keys() == right.items.keys())
-
-
-@native(*of_classes(VIEW_CLASSES, "__or__", "__and__", "__sub__", "__xor__"))
-def view_set_operation(vm, arguments, keywords):
-    raise Break(reasons.UNSUPPORTED_METHOD, "set operation on a dict view")
-
-
 @native(*of_classes((list, tuple, collections.deque), "__reversed__"), dict.__reversed__)
 def storage_reversed(vm, arguments, keywords):
     target = vm.look(arguments[0])
@@ -691,8 +680,16 @@ def generator_next(vm, arguments, keywords):
 
 @native(types.GeneratorType.send)
 def generator_send(vm, arguments, keywords):
-    generator = vm.look(arguments[0])
+    generator = generator_of(vm, arguments[0])
     return stepped(vm, generator, vm.resume(generator, arguments[1]))
+
+
+def generator_of(vm, value) -> GeneratorObject:
+    """The generator a method is called on; one that came from outside stands in the middle of a real frame."""
+    generator = vm.look(value)
+    if not isinstance(generator, GeneratorObject):
+        raise Break(reasons.MUTATED_ITERATOR_INPUT, f"{generator.source} is a {type_of(generator).__qualname__}")
+    return generator
 
 
 def stepped(vm, generator: GeneratorObject, result):
@@ -707,7 +704,7 @@ def stepped(vm, generator: GeneratorObject, result):
 
 @native(types.GeneratorType.throw)
 def generator_throw(vm, arguments, keywords):
-    generator = vm.look(arguments[0])
+    generator = generator_of(vm, arguments[0])
     error = vm.look(arguments[2] if len(arguments) > 2 else arguments[1])
     if isinstance(error, Constant) and error.value is None:
         error = vm.look(arguments[1])
@@ -717,7 +714,7 @@ def generator_throw(vm, arguments, keywords):
 
 @native(types.GeneratorType.close)
 def generator_close(vm, arguments, keywords):
-    generator = vm.look(arguments[0])
+    generator = generator_of(vm, arguments[0])
     if generator.finished or generator.frame.index <= 1:
         generator.finished = True
         return Constant(None)
@@ -756,6 +753,7 @@ def iterator_next(vm, arguments, keywords):
 @native(*of_classes(ITERATOR_CLASSES, "__length_hint__"))
 def iterator_length_hint(vm, arguments, keywords):
     iterator = vm.look(arguments[0])
+    iteration.check_not_outside(vm, iterator)
     return Constant(max(len(iterator.items) - iterator.index, 0))
 
 

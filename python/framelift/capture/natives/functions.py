@@ -189,7 +189,12 @@ def make_super(vm, arguments, keywords):
 @native(print)
 def print_text(vm, arguments, keywords):
     """Printing constants has no effect on the program: it is done at the exit, in order."""
-    texts = [text.to_text(vm, item) for item in arguments]
+    try:
+        texts = [text.to_text(vm, item) for item in arguments]
+    except Break as error:
+        if error.reason is reasons.DATA_DEPENDENT_VALUE:
+            raise Break(reasons.INPUT_OUTPUT, f"print: {error.detail}") from error
+        raise
     for name, value in keywords.items():
         value = vm.look(value)
         if name not in ("sep", "end", "flush") or not isinstance(value, Constant):
@@ -206,7 +211,7 @@ def polyfill_gives_up(vm, arguments, keywords):
 @native(vars)
 def variables(vm, arguments, keywords):
     if not arguments:
-        raise Break(reasons.UNSUPPORTED_CALL, "vars() of a frame")
+        raise Break(reasons.DYNAMIC_CODE, "vars() without an argument")
     return attributes.get(vm, arguments[0], "__dict__")
 
 
@@ -308,6 +313,7 @@ OPERATORS = {
     _operator.rshift: ">>",
     _operator.concat: "+",
     _operator.iadd: "+=",
+    _operator.iconcat: "+=",
     _operator.isub: "-=",
     _operator.imul: "*=",
     _operator.itruediv: "/=",
@@ -342,6 +348,11 @@ def operator_functions():
         yield real, lambda vm, a, k, symbol=symbol: operators.compare(vm, symbol, a[0], a[1])
     for real, symbol in UNARY.items():
         yield real, lambda vm, a, k, symbol=symbol: operators.unary(vm, symbol, a[0])
+
+
+@native(_operator.call)
+def operator_call(vm, arguments, keywords):
+    return calls.call(vm, arguments[0], arguments[1:], keywords)
 
 
 @native(_operator.truth)

@@ -1,10 +1,10 @@
 """Polyfills: builtins in plain Python, inlined in their place."""
 
-from framelift.capture.polyfills import builtins, copying, libraries
+from framelift.capture.polyfills import builtins, containers, copying, libraries, texts, patterns
 
 POLYFILLS = {
     name: function
-    for module in (builtins, copying, libraries)
+    for module in (builtins, copying, libraries, patterns)
     for name, function in vars(module).items()
     if hasattr(function, "replaces")
 }

@@ -139,10 +139,10 @@ def filtered_from(function, iterator):
 @polyfill(reversed)
 def reversed_items(sequence):
     cls = type(sequence)
+    if cls in (str, bytes, range):
+        return iter(sequence[::-1])
     if hasattr(cls, "__reversed__"):
         return cls.__reversed__(sequence)
-    if isinstance(sequence, (str, bytes, range)):
-        return iter(sequence[::-1])
     return reversed_from(sequence, len(sequence) - 1)
 
 

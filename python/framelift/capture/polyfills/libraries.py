@@ -318,3 +318,99 @@ def bisect_left(a, x, lo=0, hi=None, *, key=None):
         else:
             hi = middle
     return lo
+
+
+@polyfill(itertools.tee)
+def teed(iterable, n=2, /):
+    if n < 0:
+        raise ValueError("n must be >= 0")
+    iterator, kept = iter(iterable), []
+    return tuple([teed_from(iterator, kept) for _ in range(n)])
+
+
+def teed_from(iterator, kept):
+    """``kept`` holds what any of the iterators has taken so far."""
+    index = 0
+    while True:
+        if index == len(kept):
+            item = next(iterator, MISSING)
+            if item is MISSING:
+                return
+            kept.append(item)
+        yield kept[index]
+        index += 1
+
+
+@polyfill(itertools.combinations_with_replacement)
+def combinations_with_replacement(iterable, r):
+    pool = tuple(iterable)
+    if r < 0:
+        raise ValueError("r must be non-negative")
+    return iter([tuple([pool[i] for i in indices]) for indices in chosen_again(0, len(pool), r)])
+
+
+def chosen_again(first, count, r):
+    if r == 0:
+        return [()]
+    return [(index, *rest) for index in range(first, count) for rest in chosen_again(index, count, r - 1)]
+
+
+class KeyWrapper:
+    """What ``functools.cmp_to_key`` sorts by."""
+
+    __hash__ = None
+
+    def __init__(self, compare, obj):
+        self.compare = compare
+        self.obj = obj
+
+    def __lt__(self, other):
+        return self.compare(self.obj, other.obj) < 0
+
+    def __gt__(self, other):
+        return self.compare(self.obj, other.obj) > 0
+
+    def __eq__(self, other):
+        return self.compare(self.obj, other.obj) == 0
+
+    def __le__(self, other):
+        return self.compare(self.obj, other.obj) <= 0
+
+    def __ge__(self, other):
+        return self.compare(self.obj, other.obj) >= 0
+
+
+@polyfill(functools.cmp_to_key)
+def key_from_comparison(mycmp):
+    def key(obj):
+        return KeyWrapper(mycmp, obj)
+
+    return key
+
+
+@polyfill(heapq.heappushpop)
+def heap_push_pop(heap, item, /):
+    if heap and heap[0] < item:
+        item, heap[0] = heap[0], item
+        heap_sift_up(heap, 0)
+    return item
+
+
+@polyfill(heapq.heapreplace)
+def heap_replace(heap, item, /):
+    if not heap:
+        raise IndexError("index out of range")
+    smallest = heap[0]
+    heap[0] = item
+    heap_sift_up(heap, 0)
+    return smallest
+
+
+@polyfill(bisect.insort_right, bisect.insort)
+def insort_right(a, x, lo=0, hi=None, *, key=None):
+    a.insert(bisect_right(a, x if key is None else key(x), lo, hi, key=key), x)
+
+
+@polyfill(bisect.insort_left)
+def insort_left(a, x, lo=0, hi=None, *, key=None):
+    a.insert(bisect_left(a, x if key is None else key(x), lo, hi, key=key), x)

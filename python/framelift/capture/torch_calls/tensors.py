@@ -51,8 +51,10 @@ def metadata_method(name: str):
 
     def answer(vm, arguments, keywords):
         tensor = tensor_of(vm, arguments[0] if arguments else keywords.pop("input"))
-        host = [constants.constant_of(vm, item) for item in arguments[1:]]
-        named = {key: constants.constant_of(vm, item) for key, item in keywords.items()}
+        if name == "storage_offset":
+            vm.graph.depend_on_storage_offsets()
+        host = [constants.required(vm, item, f"an argument of {name}") for item in arguments[1:]]
+        named = {key: constants.required(vm, item, f"{key} of {name}") for key, item in keywords.items()}
         return tensors.node_value(vm, None, getattr(tensor.example, name)(*host, **named))
 
     return answer
@@ -87,7 +89,8 @@ def host_symbolic(real):
         host = []
         for item in arguments:
             item = vm.look(item)
-            host.append(item.symbolic if isinstance(item, Symbol) else constants.constant_of(vm, item))
+            is_symbol = isinstance(item, Symbol)
+            host.append(item.symbolic if is_symbol else constants.required(vm, item, "a number"))
         return operators.symbolic_result(vm, real, *host)
 
     return run

@@ -12,7 +12,9 @@ pub struct CodeIs {
 
 impl Kind for CodeIs {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { expected: builder.keep(&description.one()?) })
+        Ok(Self {
+            expected: builder.keep(&description.one()?),
+        })
     }
 
     #[inline]

@@ -1,10 +1,10 @@
 //! Exactly these keys in this order.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::access::dict_version;
 use crate::guards::exact::equal;
 use crate::guards::python::{PyODict_Type, dict_size, without_collector};
+use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -21,16 +21,17 @@ pub struct DictKeys {
 impl Kind for DictKeys {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let expected = description.one()?.cast_into::<PyTuple>()?;
-        Ok(Self { expected: builder.keep(&expected), version: Cell::new(0) })
+        Ok(Self {
+            expected: builder.keep(&expected),
+            version: Cell::new(0),
+        })
     }
 
     #[inline]
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         // SAFETY: the type is checked before the structure is read; attached.
         unsafe {
-            if ffi::PyDict_Check(value) == 0
-                || dict_size(value) != ffi::PyTuple_GET_SIZE(self.expected)
-            {
+            if ffi::PyDict_Check(value) == 0 || dict_size(value) != ffi::PyTuple_GET_SIZE(self.expected) {
                 return false;
             }
             if ffi::PyObject_TypeCheck(value, &raw mut PyODict_Type) != 0 {

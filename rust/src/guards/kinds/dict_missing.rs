@@ -1,9 +1,9 @@
 //! A key that a dictionary does not have.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::access::dict_version;
 use crate::guards::lookup::{Lookup, find};
+use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use std::cell::Cell;
@@ -19,7 +19,11 @@ pub struct DictMissing {
 impl Kind for DictMissing {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let key = description.one()?;
-        Ok(Self { hash: key.hash()?, key: builder.keep(&key), version: Cell::new(0) })
+        Ok(Self {
+            hash: key.hash()?,
+            key: builder.keep(&key),
+            version: Cell::new(0),
+        })
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! Same exact type and same value.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::exact::equal;
+use crate::objects::Object;
 use pyo3::prelude::*;
 
 /// See the file's head.
@@ -12,7 +12,9 @@ pub struct Equals {
 
 impl Kind for Equals {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { expected: builder.keep(&description.one()?) })
+        Ok(Self {
+            expected: builder.keep(&description.one()?),
+        })
     }
 
     #[inline]

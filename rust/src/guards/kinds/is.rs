@@ -11,7 +11,9 @@ pub struct Is {
 
 impl Kind for Is {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { expected: builder.keep(&description.one()?) })
+        Ok(Self {
+            expected: builder.keep(&description.one()?),
+        })
     }
 
     #[inline]

@@ -11,7 +11,9 @@ pub struct IsNot {
 
 impl Kind for IsNot {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { unexpected: builder.keep(&description.one()?) })
+        Ok(Self {
+            unexpected: builder.keep(&description.one()?),
+        })
     }
 
     #[inline]

@@ -1,9 +1,9 @@
 //! The number of items in the C storage of a built-in container.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::access::storage_type;
 use crate::guards::python::dict_size;
+use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -14,7 +14,9 @@ pub struct Length {
 
 impl Kind for Length {
     fn parse(description: &Description<'_>, _builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { expected: description.one()?.extract()? })
+        Ok(Self {
+            expected: description.one()?.extract()?,
+        })
     }
 
     #[inline]
@@ -45,6 +47,8 @@ unsafe fn other_length(value: Object) -> ffi::Py_ssize_t {
         if storage.is_null() || (*storage).tp_as_sequence.is_null() {
             return -1;
         }
-        (*(*storage).tp_as_sequence).sq_length.map_or(-1, |length| length(value))
+        (*(*storage).tp_as_sequence)
+            .sq_length
+            .map_or(-1, |length| length(value))
     }
 }

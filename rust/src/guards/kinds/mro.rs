@@ -1,8 +1,8 @@
 //! A class with exactly this method resolution order.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::python::has_flags;
+use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -15,7 +15,9 @@ pub struct Mro {
 impl Kind for Mro {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let expected = description.one()?.cast_into::<PyTuple>()?;
-        Ok(Self { expected: builder.keep(&expected) })
+        Ok(Self {
+            expected: builder.keep(&expected),
+        })
     }
 
     #[inline]

@@ -1,9 +1,9 @@
 //! No instance dictionary, or one with nothing in it, which no lookup can tell apart.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::access::instance_dict;
 use crate::guards::python::dict_size;
+use crate::objects::Object;
 use pyo3::prelude::*;
 
 /// See the file's head.

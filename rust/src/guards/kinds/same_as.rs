@@ -11,7 +11,9 @@ pub struct SameAs {
 
 impl Kind for SameAs {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { other: builder.earlier(&description.one()?)? })
+        Ok(Self {
+            other: builder.earlier(&description.one()?)?,
+        })
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! A set or frozenset with exactly these members.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::exact::equal_sets;
+use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyFrozenSet;
@@ -15,7 +15,9 @@ pub struct SetEquals {
 impl Kind for SetEquals {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let expected = description.one()?.cast_into::<PyFrozenSet>()?;
-        Ok(Self { expected: builder.keep(&expected) })
+        Ok(Self {
+            expected: builder.keep(&expected),
+        })
     }
 
     #[inline]

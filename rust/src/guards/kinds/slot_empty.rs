@@ -1,8 +1,8 @@
 //! A slot of the object that holds nothing.
 
 use super::{Builder, Description, Kind};
-use crate::objects::Object;
 use crate::guards::access::Member;
+use crate::objects::Object;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -14,8 +14,9 @@ pub struct SlotEmpty {
 impl Kind for SlotEmpty {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let descriptor = description.one()?;
-        let slot = Member::of(&descriptor, builder)
-            .ok_or_else(|| PyTypeError::new_err(format!("{descriptor} is not a slot that holds an object")))?;
+        let slot = Member::of(&descriptor, builder).ok_or_else(|| {
+            PyTypeError::new_err(format!("{descriptor} is not a slot that holds an object"))
+        })?;
         Ok(Self { slot })
     }
 

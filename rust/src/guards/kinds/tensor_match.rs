@@ -27,7 +27,12 @@ pub struct TensorMatch {
 enum Comparison {
     Direct(Box<Direct>),
     /// A callable, and what it takes besides the tensor: `matches(tensor, facts, sizes, strides)`.
-    Asked { matches: Object, facts: Object, sizes: Object, strides: Object },
+    Asked {
+        matches: Object,
+        facts: Object,
+        sizes: Object,
+        strides: Object,
+    },
 }
 
 struct Direct {
@@ -64,7 +69,12 @@ fn dimensions(sizes: &Bound<'_, PyAny>, strides: &Bound<'_, PyAny>) -> PyResult<
     }
     let dimension = |(size, stride): (Option<i64>, Option<i64>)| {
         let ((size, size_mask), (stride, stride_mask)) = (masked(size), masked(stride));
-        Dimension { size, size_mask, stride, stride_mask }
+        Dimension {
+            size,
+            size_mask,
+            stride,
+            stride_mask,
+        }
     };
     Ok(sizes.into_iter().zip(strides).map(dimension).collect())
 }
@@ -84,8 +94,16 @@ impl Kind for TensorMatch {
             if dimensions.len() != words.dimension() {
                 return Err(PyValueError::new_err("a tensor has as many sizes as dimensions"));
             }
-            let direct = Direct { layout, words, requires_grad, dimensions };
-            return Ok(Self { class, comparison: Comparison::Direct(Box::new(direct)) });
+            let direct = Direct {
+                layout,
+                words,
+                requires_grad,
+                dimensions,
+            };
+            return Ok(Self {
+                class,
+                comparison: Comparison::Direct(Box::new(direct)),
+            });
         }
         builder.careful = true;
         let comparison = Comparison::Asked {
@@ -106,7 +124,12 @@ impl Kind for TensorMatch {
             }
             match &self.comparison {
                 Comparison::Direct(direct) => direct.holds(value),
-                Comparison::Asked { matches, facts, sizes, strides } => {
+                Comparison::Asked {
+                    matches,
+                    facts,
+                    sizes,
+                    strides,
+                } => {
                     let arguments = [value, *facts, *sizes, *strides];
                     let answer =
                         ffi::PyObject_Vectorcall(*matches, arguments.as_ptr(), 4, std::ptr::null_mut());

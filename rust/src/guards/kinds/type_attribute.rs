@@ -19,13 +19,22 @@ impl Kind for TypeAttribute {
     /// `("type_attribute", name, is_present, expected, after)`.
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
         let [name, is_present, expected, after] = description.arguments()?;
-        let expected = if is_present.extract()? { builder.keep(&expected) } else { null_mut() };
-        Ok(Self { lookup: TypeLookup::new(&name, &after, builder)?, expected })
+        let expected = if is_present.extract()? {
+            builder.keep(&expected)
+        } else {
+            null_mut()
+        };
+        Ok(Self {
+            lookup: TypeLookup::new(&name, &after, builder)?,
+            expected,
+        })
     }
 
     #[inline]
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         // SAFETY: a live object; attached.
-        unsafe { has_flags(value, ffi::Py_TPFLAGS_TYPE_SUBCLASS) && self.lookup.fetch(value) == self.expected }
+        unsafe {
+            has_flags(value, ffi::Py_TPFLAGS_TYPE_SUBCLASS) && self.lookup.fetch(value) == self.expected
+        }
     }
 }

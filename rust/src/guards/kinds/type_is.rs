@@ -12,7 +12,9 @@ pub struct TypeIs {
 
 impl Kind for TypeIs {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        Ok(Self { expected: builder.keep_class(&description.one()?)? })
+        Ok(Self {
+            expected: builder.keep_class(&description.one()?)?,
+        })
     }
 
     #[inline]

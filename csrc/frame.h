@@ -1,0 +1,69 @@
+/* A frame of CPython, seen from outside its interpreter loop.
+ *
+ * A compiled function runs in the frame that CPython made for its call. The segments between its breaks
+ * leave their results in that frame: locals and operands are written into it, and then either one
+ * instruction is performed (step.c) or CPython's own loop is entered in the middle of the frame, as it is
+ * for every generator. Nothing is rewritten, so tracebacks, sys._getframe() and debuggers see the user's
+ * function at the user's line.
+ *
+ * Where CPython keeps what, and which code unit its pointer names while an instruction starts, runs or
+ * raises, differs from version to version. Each version has one file with the same functions, included
+ * here; nothing else in csrc/ knows of versions:
+ *
+ *   frame_code, frame_function       the frame's code object and function, borrowed
+ *   current_frame                    the place that names the thread's innermost frame
+ *   is_fresh                         the frame has not executed anything
+ *   point_at_start(unit)             CPython goes on with the instruction at `unit`
+ *   point_at_running(unit)           the instruction at `unit` is being executed: f_lasti, f_lineno
+ *   point_at_raised(unit)            the instruction at `unit` has raised: which handler is next
+ *   enter_depth, leave_depth         count a driven frame as CPython counts its own
+ *   is_observed                      a tracer, a profiler or a monitor sees what this frame does
+ *   interruption_waits               a signal, another thread, or an asynchronous exception
+ *   end                              the frame is over: leaves it to CPython or clears it
+ *   spell                            what an opcode means: see instruction.h
+ *
+ * A "unit" is an index into the code, as CPython counts: an instruction has one and its caches more.
+ */
+#ifndef FRAMELIFT_FRAME_H
+#define FRAMELIFT_FRAME_H
+
+#define Py_BUILD_CORE 1
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "internal/pycore_frame.h"
+#include "internal/pycore_code.h"
+#include "internal/pycore_interp.h"
+#include "internal/pycore_pystate.h"
+#include "opcode.h"
+
+#include "instruction.h"
+
+typedef _PyInterpreterFrame Frame;
+
+#if PY_VERSION_HEX >= 0x030E0000
+#error "framelift knows the frames of CPython 3.11 to 3.13"
+#elif PY_VERSION_HEX >= 0x030D0000
+#include "frame_3_13.h"
+#elif PY_VERSION_HEX >= 0x030C0000
+#include "frame_3_12.h"
+#else
+#include "frame_3_11.h"
+#endif
+
+/* The place above the highest operand. */
+static inline PyObject **
+frame_top(Frame *frame)
+{
+    return frame->localsplus + frame->stacktop;
+}
+
+static inline void
+set_frame_top(Frame *frame, PyObject **top)
+{
+    frame->stacktop = (int)(top - frame->localsplus);
+}
+
+#endif

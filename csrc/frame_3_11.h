@@ -1,0 +1,207 @@
+/* Frames of CPython 3.11. See frame.h for what each function promises.
+ *
+ * The pointer is `prev_instr`: the unit before the one that runs next. The caller of the eval function
+ * clears the frame. Calls are spelled KW_NAMES, PRECALL, CALL, of which the first leaves the names outside
+ * the frame: the three are one instruction here, started at the first.
+ */
+
+static inline PyCodeObject *
+frame_code(Frame *frame)
+{
+    return frame->f_code;
+}
+
+static inline PyObject *
+frame_function(Frame *frame)
+{
+    return (PyObject *)frame->f_func;
+}
+
+static inline Frame **
+current_frame(PyThreadState *thread)
+{
+    return &thread->cframe->current_frame;
+}
+
+static inline bool
+is_fresh(Frame *frame)
+{
+    return frame->owner == FRAME_OWNED_BY_THREAD
+        && frame->prev_instr == _PyCode_CODE(frame->f_code) - 1;
+}
+
+static inline void
+point_at_start(Frame *frame, int unit)
+{
+    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit - 1;
+}
+
+static inline void
+point_at_running(Frame *frame, int unit)
+{
+    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
+}
+
+static inline void
+point_at_raised(Frame *frame, int unit)
+{
+    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
+}
+
+/* Python frames and C calls share one counter. */
+static inline int
+enter_depth(PyThreadState *thread)
+{
+    (void)thread;
+    return Py_EnterRecursiveCall("");
+}
+
+static inline void
+leave_depth(PyThreadState *thread)
+{
+    (void)thread;
+    Py_LeaveRecursiveCall();
+}
+
+static inline bool
+is_observed(PyThreadState *thread, PyCodeObject *code)
+{
+    (void)code;
+    return thread->cframe->use_tracing;
+}
+
+static inline bool
+interruption_waits(PyThreadState *thread)
+{
+    return _Py_atomic_load_relaxed(&thread->interp->ceval.eval_breaker) != 0;
+}
+
+static inline bool
+another_thread_waits(PyThreadState *thread)
+{
+    return _Py_atomic_load_relaxed(&thread->interp->ceval.gil_drop_request) != 0;
+}
+
+/* Operands are gone already. Whoever called the eval function clears the frame. */
+static inline PyObject *
+end(PyThreadState *thread, Frame *frame, PyObject *value)
+{
+    (void)thread;
+    (void)frame;
+    return value;
+}
+
+/* `bottom` is the lowest operand of a call with `count` arguments: either [NULL, callable, arguments] or
+ * [method, self, arguments]. Gives the callable and how many places above `bottom` the arguments start. */
+static inline PyObject *
+callee_at(PyObject **bottom, int *arguments_at)
+{
+    *arguments_at = bottom[0] == NULL ? 2 : 1;
+    return bottom[0] == NULL ? bottom[1] : bottom[0];
+}
+
+static inline PyObject *
+unpacked_callee_at(PyObject **bottom)
+{
+    return bottom[1];
+}
+
+/* The order in which a method (or NULL) and its object are pushed. */
+static inline void
+put_method(PyObject **bottom, PyObject *method, PyObject *object)
+{
+    bottom[0] = method;
+    bottom[1] = object;
+}
+
+static inline void
+put_global(PyObject **bottom, PyObject *value)
+{
+    bottom[0] = NULL;
+    bottom[1] = value;
+}
+
+/* What `opcode` with `argument` means. */
+static inline void
+spell(int opcode, int argument, struct instruction *to)
+{
+#define IS(KIND) to->kind = KIND; to->argument = argument; return
+#define JUMPS(KIND, UNITS) to->kind = KIND; to->jump = UNITS; return
+    switch (opcode) {
+    case NOP: IS(NO_OPERATION);
+    case RESUME: IS(NO_OPERATION);
+    case POP_TOP: IS(POP);
+    case PUSH_NULL: IS(PUSH_NULL_OPERAND);
+    case COPY: IS(COPY_OPERAND);
+    case SWAP: IS(SWAP_OPERANDS);
+    case LOAD_CONST: IS(CONSTANT);
+
+    case LOAD_FAST: IS(LOCAL);
+    case STORE_FAST: IS(SET_LOCAL);
+    case DELETE_FAST: IS(UNSET_LOCAL);
+    case LOAD_CLOSURE: IS(CELL);
+    case LOAD_DEREF: IS(CELL_VALUE);
+    case STORE_DEREF: IS(SET_CELL_VALUE);
+    case LOAD_GLOBAL: to->flag = argument & 1; argument >>= 1; IS(GLOBAL);
+    case STORE_GLOBAL: IS(SET_GLOBAL);
+    case LOAD_ATTR: IS(ATTRIBUTE);
+    case LOAD_METHOD: IS(METHOD);
+    case STORE_ATTR: IS(SET_ATTRIBUTE);
+    case DELETE_ATTR: IS(UNSET_ATTRIBUTE);
+
+    case UNARY_POSITIVE: IS(POSITIVE);
+    case UNARY_NEGATIVE: IS(NEGATIVE);
+    case UNARY_INVERT: IS(INVERT);
+    case UNARY_NOT: IS(NOT);
+    case BINARY_OP: IS(BINARY);
+    case COMPARE_OP: IS(COMPARE);
+    case IS_OP: to->flag = argument; IS(IDENTITY);
+    case CONTAINS_OP: to->flag = argument; IS(MEMBERSHIP);
+    case BINARY_SUBSCR: IS(ITEM);
+    case STORE_SUBSCR: IS(SET_ITEM);
+    case DELETE_SUBSCR: IS(UNSET_ITEM);
+    case GET_LEN: IS(LENGTH);
+
+    case BUILD_TUPLE: IS(MAKE_TUPLE);
+    case BUILD_LIST: IS(MAKE_LIST);
+    case BUILD_SET: IS(MAKE_SET);
+    case BUILD_MAP: IS(MAKE_DICT);
+    case BUILD_CONST_KEY_MAP: IS(MAKE_DICT_OF_KEYS);
+    case BUILD_SLICE: IS(MAKE_SLICE);
+    case LIST_APPEND: IS(APPEND_TO_LIST);
+    case SET_ADD: IS(ADD_TO_SET);
+    case MAP_ADD: IS(ADD_TO_DICT);
+    case LIST_EXTEND: IS(EXTEND_LIST);
+    case LIST_TO_TUPLE: IS(TUPLE_OF_LIST);
+    case UNPACK_SEQUENCE: IS(UNPACK);
+    case FORMAT_VALUE: to->flag = argument & 4; argument &= 3; IS(CONVERT_AND_FORMAT);
+
+    case JUMP_FORWARD: JUMPS(JUMP, argument);
+    case JUMP_BACKWARD:
+    case JUMP_BACKWARD_NO_INTERRUPT: JUMPS(JUMP, -argument);
+    case POP_JUMP_FORWARD_IF_TRUE: JUMPS(JUMP_IF_TRUE, argument);
+    case POP_JUMP_BACKWARD_IF_TRUE: JUMPS(JUMP_IF_TRUE, -argument);
+    case POP_JUMP_FORWARD_IF_FALSE: JUMPS(JUMP_IF_FALSE, argument);
+    case POP_JUMP_BACKWARD_IF_FALSE: JUMPS(JUMP_IF_FALSE, -argument);
+    case POP_JUMP_FORWARD_IF_NONE: JUMPS(JUMP_IF_NONE, argument);
+    case POP_JUMP_BACKWARD_IF_NONE: JUMPS(JUMP_IF_NONE, -argument);
+    case POP_JUMP_FORWARD_IF_NOT_NONE: JUMPS(JUMP_IF_NOT_NONE, argument);
+    case POP_JUMP_BACKWARD_IF_NOT_NONE: JUMPS(JUMP_IF_NOT_NONE, -argument);
+    case JUMP_IF_TRUE_OR_POP: JUMPS(JUMP_IF_TRUE_OR_POP_IT, argument);
+    case JUMP_IF_FALSE_OR_POP: JUMPS(JUMP_IF_FALSE_OR_POP_IT, argument);
+    case GET_ITER: IS(ITERATOR);
+    case FOR_ITER: JUMPS(NEXT_OR_JUMP, argument);
+
+    case KW_NAMES: to->keywords = argument; IS(PREFIX_OF_CALL);
+    case PRECALL: IS(PREFIX_OF_CALL);
+    case CALL: IS(CALL_OBJECT);
+    case CALL_FUNCTION_EX: to->flag = argument & 1; IS(CALL_UNPACKED);
+    case RETURN_VALUE: IS(RETURN_OPERAND);
+    case IMPORT_NAME: IS(IMPORT_MODULE);
+    case IMPORT_FROM: IS(IMPORT_ATTRIBUTE);
+    case BEFORE_WITH: IS(ENTER_CONTEXT);
+    default: IS(CPYTHON_INSTRUCTION);
+    }
+#undef IS
+#undef JUMPS
+}

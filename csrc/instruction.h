@@ -1,0 +1,46 @@
+/* Instructions as this project names them: one spelling for all versions of CPython.
+ *
+ * Only what step.c performs has a name here. Everything else is CPYTHON: the interpreter loop executes it
+ * and the rest of the call.
+ */
+#ifndef FRAMELIFT_INSTRUCTION_H
+#define FRAMELIFT_INSTRUCTION_H
+
+#include <stdbool.h>
+
+enum kind {
+    CPYTHON_INSTRUCTION,        /* 0, so that opcodes nobody named are left to CPython */
+    PREFIX_OF_CALL,             /* read further: what follows belongs to it */
+    /* the stack */
+    NO_OPERATION, POP, PUSH_NULL_OPERAND, COPY_OPERAND, SWAP_OPERANDS, CONSTANT,
+    /* locals, cells, globals, attributes */
+    LOCAL, SET_LOCAL, UNSET_LOCAL, CELL, CELL_VALUE, SET_CELL_VALUE, GLOBAL, SET_GLOBAL,
+    ATTRIBUTE, METHOD, SET_ATTRIBUTE, UNSET_ATTRIBUTE,
+    /* operators */
+    POSITIVE, NEGATIVE, INVERT, NOT, TRUTH, BINARY, COMPARE, COMPARE_TRUTH, IDENTITY, MEMBERSHIP,
+    ITEM, SET_ITEM, UNSET_ITEM, SLICE_ITEM, SET_SLICE_ITEM, LENGTH,
+    /* displays, unpacking, strings */
+    MAKE_TUPLE, MAKE_LIST, MAKE_SET, MAKE_DICT, MAKE_DICT_OF_KEYS, MAKE_SLICE,
+    APPEND_TO_LIST, ADD_TO_SET, ADD_TO_DICT, EXTEND_LIST, TUPLE_OF_LIST,
+    UNPACK, CONVERT_AND_FORMAT, CONVERT, FORMAT, FORMAT_WITH,
+    /* jumps and loops */
+    JUMP, JUMP_IF_TRUE, JUMP_IF_FALSE, JUMP_IF_NONE, JUMP_IF_NOT_NONE, JUMP_IF_TRUE_OR_POP_IT,
+    JUMP_IF_FALSE_OR_POP_IT, ITERATOR, NEXT_OR_JUMP,
+    /* calls, imports, with */
+    CALL_OBJECT, CALL_OBJECT_WITH_NAMES, CALL_UNPACKED, RETURN_OPERAND, RETURN_A_CONSTANT, IMPORT_MODULE,
+    IMPORT_ATTRIBUTE, ENTER_CONTEXT,
+    KIND_COUNT
+};
+
+struct instruction {
+    enum kind kind;
+    int argument;               /* what the kind takes: a slot, an index, a count */
+    bool flag;                  /* a second argument: inverted, with NULL, with keywords */
+    int jump;                   /* for jumps: code units from `next`, forwards or backwards */
+    int first;                  /* unit of the first prefix: where the instruction starts */
+    int unit;                   /* unit of the opcode itself: where the pointer stands while it runs */
+    int next;                   /* unit behind it and its caches */
+    int keywords;               /* index of the constant with the names of a call's keywords, or -1 */
+};
+
+#endif

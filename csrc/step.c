@@ -1,0 +1,1131 @@
+/* One instruction, performed: what stands at a graph break.
+ *
+ * The frame is the thread's current one and its pointer is on the instruction, so whatever user code the
+ * instruction runs sees the picture that CPython would show. Operands are taken from the frame's stack and
+ * results put there, through the abstract C API; the meaning of each instruction is that of CPython's
+ * documentation: https://docs.python.org/3/library/dis.html
+ *
+ * Laws:
+ * 1. An answer of IN_CPYTHON means that nothing has happened: the interpreter loop executes the instruction
+ *    itself. Whatever would raise one of the loop's own errors (unbound names, what cannot be unpacked) is
+ *    answered so before anything runs.
+ * 2. User code runs while the operands are still on the stack, which owns them; they are released at once
+ *    afterwards, the lowest first, also when an exception is set. Handlers are found by what lies below.
+ */
+#include "frame.h"
+#include "step.h"
+
+#include <stddef.h>
+
+/* One instruction under way. */
+struct work {
+    Frame *frame;
+    PyCodeObject *code;                     /* borrowed from the frame */
+    const struct instruction *instruction;
+    PyObject **top;                         /* the place above the highest operand */
+    PyObject *substitute;                   /* borrowed: what is called in place of the callee, or NULL */
+    int next;                               /* the unit to go on at */
+    PyObject *value;                        /* a returned value, owned */
+};
+
+typedef enum outcome (*performer)(struct work *work);
+
+/* Takes over one reference, or NULL for an empty place. */
+static inline void
+push(struct work *work, PyObject *value)
+{
+    *work->top++ = value;
+}
+
+/* Releases the highest `count` operands, lowest first. The stack is without them before that starts. */
+static void
+drop(struct work *work, int count)
+{
+    PyObject **bottom = work->top -= count;
+
+    for (int index = 0; index < count; index++) {
+        Py_XDECREF(bottom[index]);
+    }
+}
+
+/* Ends an instruction that takes `count` operands and leaves `result`, owned; NULL: an exception is set. */
+static enum outcome
+replace(struct work *work, int count, PyObject *result)
+{
+    drop(work, count);
+    if (result == NULL) {
+        return RAISED;
+    }
+    push(work, result);
+    return GOES_ON;
+}
+
+/* The same for an instruction without a result, with CPython's -1 for an exception. */
+static enum outcome
+consume(struct work *work, int count, int status)
+{
+    drop(work, count);
+    return status < 0 ? RAISED : GOES_ON;
+}
+
+static PyObject *
+truth(int answer)
+{
+    return answer < 0 ? NULL : Py_NewRef(answer ? Py_True : Py_False);
+}
+
+/* Borrowed. */
+static PyObject *
+name_of(struct work *work)
+{
+    return PyTuple_GET_ITEM(work->code->co_names, work->instruction->argument);
+}
+
+/* The stack. */
+
+static enum outcome
+no_operation(struct work *work)
+{
+    (void)work;
+    return GOES_ON;
+}
+
+static enum outcome
+pop(struct work *work)
+{
+    drop(work, 1);
+    return GOES_ON;
+}
+
+static enum outcome
+push_null(struct work *work)
+{
+    push(work, NULL);
+    return GOES_ON;
+}
+
+static enum outcome
+copy(struct work *work)
+{
+    push(work, Py_XNewRef(work->top[-work->instruction->argument]));
+    return GOES_ON;
+}
+
+static enum outcome
+swap(struct work *work)
+{
+    PyObject **lower = work->top - work->instruction->argument;
+    PyObject *highest = work->top[-1];
+
+    work->top[-1] = *lower;
+    *lower = highest;
+    return GOES_ON;
+}
+
+static enum outcome
+constant(struct work *work)
+{
+    push(work, Py_NewRef(PyTuple_GET_ITEM(work->code->co_consts, work->instruction->argument)));
+    return GOES_ON;
+}
+
+/* Locals and cells. Unbound ones are CPython's to complain about. */
+
+static enum outcome
+local(struct work *work)
+{
+    PyObject *value = work->frame->localsplus[work->instruction->argument];
+
+    if (value == NULL) {
+        return IN_CPYTHON;
+    }
+    push(work, Py_NewRef(value));
+    return GOES_ON;
+}
+
+static enum outcome
+set_local(struct work *work)
+{
+    PyObject **place = &work->frame->localsplus[work->instruction->argument];
+    PyObject *old = *place;
+
+    *place = *--work->top;
+    Py_XDECREF(old);
+    return GOES_ON;
+}
+
+static enum outcome
+unset_local(struct work *work)
+{
+    PyObject **place = &work->frame->localsplus[work->instruction->argument];
+    PyObject *old = *place;
+
+    if (old == NULL) {
+        return IN_CPYTHON;
+    }
+    *place = NULL;
+    Py_DECREF(old);
+    return GOES_ON;
+}
+
+/* Borrowed; NULL where the slot holds no cell. */
+static PyObject *
+cell_of(struct work *work)
+{
+    PyObject *cell = work->frame->localsplus[work->instruction->argument];
+
+    return cell != NULL && PyCell_Check(cell) ? cell : NULL;
+}
+
+static enum outcome
+cell(struct work *work)
+{
+    if (cell_of(work) == NULL) {
+        return IN_CPYTHON;
+    }
+    push(work, Py_NewRef(cell_of(work)));
+    return GOES_ON;
+}
+
+static enum outcome
+cell_value(struct work *work)
+{
+    PyObject *object = cell_of(work);
+
+    if (object == NULL || PyCell_GET(object) == NULL) {
+        return IN_CPYTHON;
+    }
+    push(work, Py_NewRef(PyCell_GET(object)));
+    return GOES_ON;
+}
+
+static enum outcome
+set_cell_value(struct work *work)
+{
+    PyObject *object = cell_of(work), *old;
+
+    if (object == NULL) {
+        return IN_CPYTHON;
+    }
+    old = PyCell_GET(object);
+    PyCell_SET(object, *--work->top);
+    Py_XDECREF(old);
+    return GOES_ON;
+}
+
+/* Globals: exact dictionaries only, the loop asks others in a way of its own. */
+
+static enum outcome
+global(struct work *work)
+{
+    PyObject *globals = work->frame->f_globals, *builtins = work->frame->f_builtins, *value;
+
+    if (!PyDict_CheckExact(globals) || !PyDict_CheckExact(builtins)) {
+        return IN_CPYTHON;
+    }
+    value = PyDict_GetItemWithError(globals, name_of(work));
+    if (value == NULL && !PyErr_Occurred()) {
+        value = PyDict_GetItemWithError(builtins, name_of(work));
+    }
+    if (value == NULL) {
+        return PyErr_Occurred() ? RAISED : IN_CPYTHON;
+    }
+    Py_INCREF(value);
+    if (work->instruction->flag) {
+        put_global(work->top, value);
+        work->top += 2;
+    }
+    else {
+        push(work, value);
+    }
+    return GOES_ON;
+}
+
+static enum outcome
+set_global(struct work *work)
+{
+    return consume(work, 1, PyDict_SetItem(work->frame->f_globals, name_of(work), work->top[-1]));
+}
+
+/* Attributes. */
+
+static enum outcome
+attribute(struct work *work)
+{
+    return replace(work, 1, PyObject_GetAttr(work->top[-1], name_of(work)));
+}
+
+static enum outcome
+method(struct work *work)
+{
+    PyObject *object = work->top[-1], *found = NULL;
+    int is_method = _PyObject_GetMethod(object, name_of(work), &found);
+
+    if (found == NULL) {
+        return replace(work, 1, NULL);
+    }
+    if (is_method) {
+        put_method(work->top - 1, found, object);
+        work->top++;
+        return GOES_ON;
+    }
+    work->top--;
+    put_global(work->top, found);
+    work->top += 2;
+    Py_DECREF(object);
+    return GOES_ON;
+}
+
+static enum outcome
+set_attribute(struct work *work)
+{
+    return consume(work, 2, PyObject_SetAttr(work->top[-1], name_of(work), work->top[-2]));
+}
+
+static enum outcome
+unset_attribute(struct work *work)
+{
+    return consume(work, 1, PyObject_SetAttr(work->top[-1], name_of(work), NULL));
+}
+
+/* Operators. */
+
+static enum outcome
+positive(struct work *work)
+{
+    return replace(work, 1, PyNumber_Positive(work->top[-1]));
+}
+
+static enum outcome
+negative(struct work *work)
+{
+    return replace(work, 1, PyNumber_Negative(work->top[-1]));
+}
+
+static enum outcome
+invert(struct work *work)
+{
+    return replace(work, 1, PyNumber_Invert(work->top[-1]));
+}
+
+static enum outcome
+not(struct work *work)
+{
+    int answer = PyObject_IsTrue(work->top[-1]);
+
+    return replace(work, 1, truth(answer < 0 ? answer : !answer));
+}
+
+static enum outcome
+truth_of(struct work *work)
+{
+    return replace(work, 1, truth(PyObject_IsTrue(work->top[-1])));
+}
+
+static PyObject *
+power(PyObject *left, PyObject *right)
+{
+    return PyNumber_Power(left, right, Py_None);
+}
+
+static PyObject *
+power_in_place(PyObject *left, PyObject *right)
+{
+    return PyNumber_InPlacePower(left, right, Py_None);
+}
+
+static const binaryfunc operators[] = {
+    [NB_ADD] = PyNumber_Add,
+    [NB_AND] = PyNumber_And,
+    [NB_FLOOR_DIVIDE] = PyNumber_FloorDivide,
+    [NB_LSHIFT] = PyNumber_Lshift,
+    [NB_MATRIX_MULTIPLY] = PyNumber_MatrixMultiply,
+    [NB_MULTIPLY] = PyNumber_Multiply,
+    [NB_REMAINDER] = PyNumber_Remainder,
+    [NB_OR] = PyNumber_Or,
+    [NB_POWER] = power,
+    [NB_RSHIFT] = PyNumber_Rshift,
+    [NB_SUBTRACT] = PyNumber_Subtract,
+    [NB_TRUE_DIVIDE] = PyNumber_TrueDivide,
+    [NB_XOR] = PyNumber_Xor,
+    [NB_INPLACE_ADD] = PyNumber_InPlaceAdd,
+    [NB_INPLACE_AND] = PyNumber_InPlaceAnd,
+    [NB_INPLACE_FLOOR_DIVIDE] = PyNumber_InPlaceFloorDivide,
+    [NB_INPLACE_LSHIFT] = PyNumber_InPlaceLshift,
+    [NB_INPLACE_MATRIX_MULTIPLY] = PyNumber_InPlaceMatrixMultiply,
+    [NB_INPLACE_MULTIPLY] = PyNumber_InPlaceMultiply,
+    [NB_INPLACE_REMAINDER] = PyNumber_InPlaceRemainder,
+    [NB_INPLACE_OR] = PyNumber_InPlaceOr,
+    [NB_INPLACE_POWER] = power_in_place,
+    [NB_INPLACE_RSHIFT] = PyNumber_InPlaceRshift,
+    [NB_INPLACE_SUBTRACT] = PyNumber_InPlaceSubtract,
+    [NB_INPLACE_TRUE_DIVIDE] = PyNumber_InPlaceTrueDivide,
+    [NB_INPLACE_XOR] = PyNumber_InPlaceXor,
+};
+
+static enum outcome
+binary(struct work *work)
+{
+    size_t operator = (size_t)work->instruction->argument;
+
+    if (operator >= Py_ARRAY_LENGTH(operators)) {
+        return IN_CPYTHON;
+    }
+    return replace(work, 2, operators[operator](work->top[-2], work->top[-1]));
+}
+
+static enum outcome
+compare(struct work *work)
+{
+    return replace(work, 2, PyObject_RichCompare(work->top[-2], work->top[-1], work->instruction->argument));
+}
+
+static enum outcome
+compare_truth(struct work *work)
+{
+    PyObject *answer = PyObject_RichCompare(work->top[-2], work->top[-1], work->instruction->argument);
+    PyObject *result = answer == NULL ? NULL : truth(PyObject_IsTrue(answer));
+
+    Py_XDECREF(answer);
+    return replace(work, 2, result);
+}
+
+static enum outcome
+identity(struct work *work)
+{
+    return replace(work, 2, truth((work->top[-2] == work->top[-1]) != work->instruction->flag));
+}
+
+static enum outcome
+membership(struct work *work)
+{
+    int answer = PySequence_Contains(work->top[-1], work->top[-2]);
+
+    return replace(work, 2, truth(answer < 0 ? answer : answer != work->instruction->flag));
+}
+
+static enum outcome
+item(struct work *work)
+{
+    return replace(work, 2, PyObject_GetItem(work->top[-2], work->top[-1]));
+}
+
+static enum outcome
+set_item(struct work *work)
+{
+    return consume(work, 3, PyObject_SetItem(work->top[-2], work->top[-1], work->top[-3]));
+}
+
+static enum outcome
+unset_item(struct work *work)
+{
+    return consume(work, 2, PyObject_DelItem(work->top[-2], work->top[-1]));
+}
+
+static enum outcome
+slice_item(struct work *work)
+{
+    PyObject *slice = PySlice_New(work->top[-2], work->top[-1], NULL);
+    PyObject *result = slice == NULL ? NULL : PyObject_GetItem(work->top[-3], slice);
+
+    Py_XDECREF(slice);
+    return replace(work, 3, result);
+}
+
+static enum outcome
+set_slice_item(struct work *work)
+{
+    PyObject *slice = PySlice_New(work->top[-2], work->top[-1], NULL);
+    int status = slice == NULL ? -1 : PyObject_SetItem(work->top[-3], slice, work->top[-4]);
+
+    Py_XDECREF(slice);
+    return consume(work, 4, status);
+}
+
+static enum outcome
+length(struct work *work)
+{
+    Py_ssize_t count = PyObject_Length(work->top[-1]);
+    PyObject *result = count < 0 ? NULL : PyLong_FromSsize_t(count);
+
+    if (result == NULL) {
+        return RAISED;
+    }
+    push(work, result);
+    return GOES_ON;
+}
+
+/* Displays. */
+
+static enum outcome
+make_tuple(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject *tuple = PyTuple_New(count);
+
+    for (int index = 0; tuple != NULL && index < count; index++) {
+        PyTuple_SET_ITEM(tuple, index, Py_NewRef(work->top[index - count]));
+    }
+    return replace(work, count, tuple);
+}
+
+static enum outcome
+make_list(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject *list = PyList_New(count);
+
+    for (int index = 0; list != NULL && index < count; index++) {
+        PyList_SET_ITEM(list, index, Py_NewRef(work->top[index - count]));
+    }
+    return replace(work, count, list);
+}
+
+static enum outcome
+make_set(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject *set = PySet_New(NULL);
+
+    for (int index = 0; set != NULL && index < count; index++) {
+        if (PySet_Add(set, work->top[index - count]) != 0) {
+            Py_CLEAR(set);
+        }
+    }
+    return replace(work, count, set);
+}
+
+static enum outcome
+make_dict(struct work *work)
+{
+    int count = 2 * work->instruction->argument;
+    PyObject *dict = PyDict_New();
+
+    for (int index = 0; dict != NULL && index < count; index += 2) {
+        if (PyDict_SetItem(dict, work->top[index - count], work->top[index - count + 1]) != 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return replace(work, count, dict);
+}
+
+static enum outcome
+make_dict_of_keys(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject *keys = work->top[-1], **values = work->top - 1 - count, *dict;
+
+    if (!PyTuple_CheckExact(keys) || PyTuple_GET_SIZE(keys) != count) {
+        return IN_CPYTHON;
+    }
+    dict = PyDict_New();
+    for (int index = 0; dict != NULL && index < count; index++) {
+        if (PyDict_SetItem(dict, PyTuple_GET_ITEM(keys, index), values[index]) != 0) {
+            Py_CLEAR(dict);
+        }
+    }
+    return replace(work, count + 1, dict);
+}
+
+static enum outcome
+make_slice(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject **parts = work->top - count;
+
+    return replace(work, count, PySlice_New(parts[0], parts[1], count == 3 ? parts[2] : NULL));
+}
+
+static enum outcome
+append_to_list(struct work *work)
+{
+    return consume(work, 1, PyList_Append(work->top[-1 - work->instruction->argument], work->top[-1]));
+}
+
+static enum outcome
+add_to_set(struct work *work)
+{
+    return consume(work, 1, PySet_Add(work->top[-1 - work->instruction->argument], work->top[-1]));
+}
+
+static enum outcome
+add_to_dict(struct work *work)
+{
+    PyObject *dict = work->top[-2 - work->instruction->argument];
+
+    return consume(work, 2, PyDict_SetItem(dict, work->top[-2], work->top[-1]));
+}
+
+/* Whether iter() can be tried: the loop has messages of its own for what cannot be unpacked. */
+static bool
+may_be_iterable(PyObject *object)
+{
+    return Py_TYPE(object)->tp_iter != NULL || PySequence_Check(object);
+}
+
+static enum outcome
+extend_list(struct work *work)
+{
+    PyObject *list = work->top[-1 - work->instruction->argument], *iterable = work->top[-1], *none;
+
+    if (!may_be_iterable(iterable)) {
+        return IN_CPYTHON;
+    }
+    none = _PyList_Extend((PyListObject *)list, iterable);
+    Py_XDECREF(none);
+    return consume(work, 1, none == NULL ? -1 : 0);
+}
+
+static enum outcome
+tuple_of_list(struct work *work)
+{
+    return replace(work, 1, PyList_AsTuple(work->top[-1]));
+}
+
+/* Unpacking. */
+
+/* Fills `places` from the highest down with the items, owned; *filled says how many. Returns 0, or -1 with an
+ * exception set. */
+static int
+unpack_iterator(PyObject *iterator, PyObject **places, int count, int *filled)
+{
+    PyObject *item;
+
+    for (*filled = 0; *filled < count; ++*filled) {
+        item = PyIter_Next(iterator);
+        if (item == NULL) {
+            if (!PyErr_Occurred()) {
+                PyErr_Format(PyExc_ValueError, "not enough values to unpack (expected %d, got %d)", count,
+                             *filled);
+            }
+            return -1;
+        }
+        places[count - 1 - *filled] = item;
+    }
+    item = PyIter_Next(iterator);
+    if (item == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    Py_DECREF(item);
+    PyErr_Format(PyExc_ValueError, "too many values to unpack (expected %d)", count);
+    return -1;
+}
+
+static enum outcome
+unpack(struct work *work)
+{
+    int count = work->instruction->argument, filled = 0, status;
+    PyObject *sequence = work->top[-1], *iterator, *few[16], **room = few;
+
+    if (!may_be_iterable(sequence)) {
+        return IN_CPYTHON;
+    }
+    iterator = PyObject_GetIter(sequence);
+    if (iterator == NULL) {
+        return consume(work, 1, -1);
+    }
+    if (count > (int)Py_ARRAY_LENGTH(few)) {
+        room = PyMem_New(PyObject *, count);
+    }
+    if (room == NULL) {
+        Py_DECREF(iterator);
+        PyErr_NoMemory();
+        return consume(work, 1, -1);
+    }
+    status = unpack_iterator(iterator, room, count, &filled);
+    Py_DECREF(iterator);
+    drop(work, 1);
+    for (int index = count - filled; index < count; index++) {
+        if (status == 0) {
+            push(work, room[index]);
+        }
+        else {
+            Py_DECREF(room[index]);
+        }
+    }
+    if (room != few) {
+        PyMem_Free(room);
+    }
+    return status < 0 ? RAISED : GOES_ON;
+}
+
+/* Strings. */
+
+/* A new reference to value, str(value), repr(value) or ascii(value), for conversions 0 to 3. */
+static PyObject *
+converted(PyObject *value, int conversion)
+{
+    switch (conversion) {
+    case 1: return PyObject_Str(value);
+    case 2: return PyObject_Repr(value);
+    case 3: return PyObject_ASCII(value);
+    default: return Py_NewRef(value);
+    }
+}
+
+static PyObject *
+formatted(PyObject *value, PyObject *specification)
+{
+    if (specification == NULL && PyUnicode_CheckExact(value)) {
+        return Py_NewRef(value);
+    }
+    return PyObject_Format(value, specification);
+}
+
+static enum outcome
+convert_and_format(struct work *work)
+{
+    int count = work->instruction->flag ? 2 : 1;
+    PyObject *specification = work->instruction->flag ? work->top[-1] : NULL;
+    PyObject *value = converted(work->top[-count], work->instruction->argument);
+    PyObject *result = value == NULL ? NULL : formatted(value, specification);
+
+    Py_XDECREF(value);
+    return replace(work, count, result);
+}
+
+static enum outcome
+convert(struct work *work)
+{
+    return replace(work, 1, converted(work->top[-1], work->instruction->argument));
+}
+
+static enum outcome
+format(struct work *work)
+{
+    return replace(work, 1, formatted(work->top[-1], NULL));
+}
+
+static enum outcome
+format_with(struct work *work)
+{
+    return replace(work, 2, PyObject_Format(work->top[-2], work->top[-1]));
+}
+
+/* Jumps and loops. */
+
+static enum outcome
+jump(struct work *work)
+{
+    work->next = work->instruction->next + work->instruction->jump;
+    return GOES_ON;
+}
+
+static enum outcome
+jump_if(struct work *work, int condition)
+{
+    if (condition > 0) {
+        jump(work);
+    }
+    return consume(work, 1, condition);
+}
+
+static enum outcome
+jump_if_true(struct work *work)
+{
+    return jump_if(work, PyObject_IsTrue(work->top[-1]));
+}
+
+static enum outcome
+jump_if_false(struct work *work)
+{
+    int answer = PyObject_IsTrue(work->top[-1]);
+
+    return jump_if(work, answer < 0 ? answer : !answer);
+}
+
+static enum outcome
+jump_if_none(struct work *work)
+{
+    return jump_if(work, work->top[-1] == Py_None);
+}
+
+static enum outcome
+jump_if_not_none(struct work *work)
+{
+    return jump_if(work, work->top[-1] != Py_None);
+}
+
+static enum outcome
+jump_or_pop(struct work *work, int wanted)
+{
+    int answer = PyObject_IsTrue(work->top[-1]);
+
+    if (answer < 0) {
+        return consume(work, 1, -1);
+    }
+    return answer == wanted ? jump(work) : pop(work);
+}
+
+static enum outcome
+jump_if_true_or_pop_it(struct work *work)
+{
+    return jump_or_pop(work, 1);
+}
+
+static enum outcome
+jump_if_false_or_pop_it(struct work *work)
+{
+    return jump_or_pop(work, 0);
+}
+
+static enum outcome
+iterator(struct work *work)
+{
+    return replace(work, 1, PyObject_GetIter(work->top[-1]));
+}
+
+static enum outcome
+next_or_jump(struct work *work)
+{
+    PyObject *iterator = work->top[-1], *item;
+
+    if (Py_TYPE(iterator)->tp_iternext == NULL) {
+        return IN_CPYTHON;
+    }
+    item = Py_TYPE(iterator)->tp_iternext(iterator);
+    if (item != NULL) {
+        push(work, item);
+        return GOES_ON;
+    }
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+            return RAISED;
+        }
+        PyErr_Clear();
+    }
+    drop(work, 1);
+    return jump(work);
+}
+
+/* Calls. */
+
+/* A call of `count` arguments whose lowest operand is two places below them. */
+static enum outcome
+call(struct work *work, int count, PyObject *names, int above)
+{
+    PyObject **bottom = work->top - above - count - 2, *callee, *result, *before;
+    int arguments_at;
+
+    callee = callee_at(bottom, &arguments_at);
+    PyObject **arguments = bottom + arguments_at;
+    size_t positional = (size_t)(count + 2 - arguments_at)
+                        - (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names));
+
+    if (work->substitute != NULL && Py_IS_TYPE(callee, &PyMethod_Type)) {
+        /* The substitute is that of the method's function: its object comes first. */
+        before = arguments[-1];
+        arguments[-1] = PyMethod_GET_SELF(callee);
+        result = PyObject_Vectorcall(work->substitute, arguments - 1, positional + 1, names);
+        arguments[-1] = before;
+    }
+    else {
+        result = PyObject_Vectorcall(work->substitute != NULL ? work->substitute : callee, arguments,
+                                     positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    }
+    return replace(work, count + 2 + above, result);
+}
+
+static enum outcome
+call_object(struct work *work)
+{
+    int keywords = work->instruction->keywords;
+    PyObject *names = keywords < 0 ? NULL : PyTuple_GET_ITEM(work->code->co_consts, keywords);
+
+    return call(work, work->instruction->argument, names, 0);
+}
+
+static enum outcome
+call_object_with_names(struct work *work)
+{
+    return call(work, work->instruction->argument, work->top[-1], 1);
+}
+
+static enum outcome
+call_unpacked(struct work *work)
+{
+    int above = work->instruction->flag ? 1 : 0;
+    PyObject *keywords = above ? work->top[-1] : NULL, *arguments = work->top[-1 - above];
+    PyObject *callee = unpacked_callee_at(work->top - above - 3), *tuple, *result;
+
+    if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)
+        || work->substitute != NULL) {
+        return IN_CPYTHON;
+    }
+    tuple = PySequence_Tuple(arguments);
+    result = tuple == NULL ? NULL : PyObject_Call(callee, tuple, keywords);
+    Py_XDECREF(tuple);
+    return replace(work, 3 + above, result);
+}
+
+static enum outcome
+return_operand(struct work *work)
+{
+    work->value = *--work->top;
+    return RETURNED;
+}
+
+static enum outcome
+return_a_constant(struct work *work)
+{
+    work->value = Py_NewRef(PyTuple_GET_ITEM(work->code->co_consts, work->instruction->argument));
+    return RETURNED;
+}
+
+/* Imports. */
+
+static enum outcome
+import_module(struct work *work)
+{
+    Frame *frame = work->frame;
+    PyObject *function, *result;
+
+    if (!PyDict_CheckExact(frame->f_builtins)) {
+        return IN_CPYTHON;
+    }
+    function = PyDict_GetItemString(frame->f_builtins, "__import__");
+    if (function == NULL) {
+        return IN_CPYTHON;
+    }
+    Py_INCREF(function);
+    result = PyObject_CallFunctionObjArgs(function, name_of(work), frame->f_globals,
+                                          frame->f_locals == NULL ? Py_None : frame->f_locals,
+                                          work->top[-1], work->top[-2], NULL);
+    Py_DECREF(function);
+    return replace(work, 2, result);
+}
+
+/* Only what stands in the module's dictionary: the rest of the search is the loop's. */
+static enum outcome
+import_attribute(struct work *work)
+{
+    PyObject *module = work->top[-1], *name = name_of(work), *value;
+
+    if (!PyModule_CheckExact(module) || _PyType_Lookup(Py_TYPE(module), name) != NULL) {
+        return IN_CPYTHON;
+    }
+    value = PyDict_GetItemWithError(PyModule_GetDict(module), name);
+    if (value == NULL) {
+        return PyErr_Occurred() ? RAISED : IN_CPYTHON;
+    }
+    push(work, Py_NewRef(value));
+    return GOES_ON;
+}
+
+/* with */
+
+/* The method of that name, found on the type and bound to the object: a new reference, or NULL. */
+static PyObject *
+special_method(PyObject *object, PyObject *name)
+{
+    PyObject *found = _PyType_Lookup(Py_TYPE(object), name), *bound;
+
+    if (found == NULL) {
+        return NULL;
+    }
+    Py_INCREF(found);
+    if (Py_TYPE(found)->tp_descr_get == NULL) {
+        return found;
+    }
+    bound = Py_TYPE(found)->tp_descr_get(found, object, (PyObject *)Py_TYPE(object));
+    Py_DECREF(found);
+    return bound;
+}
+
+static enum outcome
+enter_context(struct work *work)
+{
+    static PyObject *enter_name, *exit_name;
+    PyObject *manager = work->top[-1], *enter, *exit, *result;
+
+    if (enter_name == NULL) {
+        enter_name = PyUnicode_InternFromString("__enter__");
+        exit_name = PyUnicode_InternFromString("__exit__");
+    }
+    if (enter_name == NULL || exit_name == NULL || _PyType_Lookup(Py_TYPE(manager), enter_name) == NULL
+        || _PyType_Lookup(Py_TYPE(manager), exit_name) == NULL) {
+        PyErr_Clear();
+        return IN_CPYTHON;
+    }
+    enter = special_method(manager, enter_name);
+    if (enter == NULL) {
+        return consume(work, 1, -1);
+    }
+    exit = special_method(manager, exit_name);
+    if (exit == NULL) {
+        Py_DECREF(enter);
+        return consume(work, 1, -1);
+    }
+    work->top[-1] = exit;
+    Py_DECREF(manager);
+    result = PyObject_CallNoArgs(enter);
+    Py_DECREF(enter);
+    if (result == NULL) {
+        return RAISED;
+    }
+    push(work, result);
+    return GOES_ON;
+}
+
+/* The table. Kinds without a row are left to CPython. */
+static const performer performers[KIND_COUNT] = {
+    [NO_OPERATION] = no_operation,
+    [POP] = pop,
+    [PUSH_NULL_OPERAND] = push_null,
+    [COPY_OPERAND] = copy,
+    [SWAP_OPERANDS] = swap,
+    [CONSTANT] = constant,
+    [LOCAL] = local,
+    [SET_LOCAL] = set_local,
+    [UNSET_LOCAL] = unset_local,
+    [CELL] = cell,
+    [CELL_VALUE] = cell_value,
+    [SET_CELL_VALUE] = set_cell_value,
+    [GLOBAL] = global,
+    [SET_GLOBAL] = set_global,
+    [ATTRIBUTE] = attribute,
+    [METHOD] = method,
+    [SET_ATTRIBUTE] = set_attribute,
+    [UNSET_ATTRIBUTE] = unset_attribute,
+    [POSITIVE] = positive,
+    [NEGATIVE] = negative,
+    [INVERT] = invert,
+    [NOT] = not,
+    [TRUTH] = truth_of,
+    [BINARY] = binary,
+    [COMPARE] = compare,
+    [COMPARE_TRUTH] = compare_truth,
+    [IDENTITY] = identity,
+    [MEMBERSHIP] = membership,
+    [ITEM] = item,
+    [SET_ITEM] = set_item,
+    [UNSET_ITEM] = unset_item,
+    [SLICE_ITEM] = slice_item,
+    [SET_SLICE_ITEM] = set_slice_item,
+    [LENGTH] = length,
+    [MAKE_TUPLE] = make_tuple,
+    [MAKE_LIST] = make_list,
+    [MAKE_SET] = make_set,
+    [MAKE_DICT] = make_dict,
+    [MAKE_DICT_OF_KEYS] = make_dict_of_keys,
+    [MAKE_SLICE] = make_slice,
+    [APPEND_TO_LIST] = append_to_list,
+    [ADD_TO_SET] = add_to_set,
+    [ADD_TO_DICT] = add_to_dict,
+    [EXTEND_LIST] = extend_list,
+    [TUPLE_OF_LIST] = tuple_of_list,
+    [UNPACK] = unpack,
+    [CONVERT_AND_FORMAT] = convert_and_format,
+    [CONVERT] = convert,
+    [FORMAT] = format,
+    [FORMAT_WITH] = format_with,
+    [JUMP] = jump,
+    [JUMP_IF_TRUE] = jump_if_true,
+    [JUMP_IF_FALSE] = jump_if_false,
+    [JUMP_IF_NONE] = jump_if_none,
+    [JUMP_IF_NOT_NONE] = jump_if_not_none,
+    [JUMP_IF_TRUE_OR_POP_IT] = jump_if_true_or_pop_it,
+    [JUMP_IF_FALSE_OR_POP_IT] = jump_if_false_or_pop_it,
+    [ITERATOR] = iterator,
+    [NEXT_OR_JUMP] = next_or_jump,
+    [CALL_OBJECT] = call_object,
+    [CALL_OBJECT_WITH_NAMES] = call_object_with_names,
+    [CALL_UNPACKED] = call_unpacked,
+    [RETURN_OPERAND] = return_operand,
+    [RETURN_A_CONSTANT] = return_a_constant,
+    [IMPORT_MODULE] = import_module,
+    [IMPORT_ATTRIBUTE] = import_attribute,
+    [ENTER_CONTEXT] = enter_context,
+};
+
+/* Reads the instruction that starts at `first`. `bytes` is co_code: without specialisation, caches zero. */
+static void
+read_instruction(PyObject *bytes, int first, struct instruction *instruction)
+{
+    const unsigned char *code = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    int count = (int)(PyBytes_GET_SIZE(bytes) / 2), extended = 0;
+
+    *instruction = (struct instruction){.first = first, .unit = first, .next = first, .keywords = -1};
+    for (int unit = first; unit < count; unit = instruction->next) {
+        int opcode = code[2 * unit], argument = extended | code[2 * unit + 1];
+
+        instruction->unit = unit;
+        instruction->next = unit + 1;
+        if (opcode == EXTENDED_ARG) {
+            extended = argument << 8;
+            continue;
+        }
+        extended = 0;
+        while (instruction->next < count && code[2 * instruction->next] == CACHE) {
+            instruction->next++;
+        }
+        spell(opcode, argument, instruction);
+        if (instruction->kind != PREFIX_OF_CALL) {
+            return;
+        }
+    }
+    instruction->kind = CPYTHON_INSTRUCTION;
+}
+
+/* 0, or -1 with an exception set. */
+int
+framelift_read_instruction(Frame *frame, int first, struct instruction *instruction)
+{
+    PyObject *bytes = PyCode_GetCode(frame_code(frame));
+
+    if (bytes == NULL) {
+        return -1;
+    }
+    read_instruction(bytes, first, instruction);
+    Py_DECREF(bytes);
+    return 0;
+}
+
+/* What a call at `instruction` is going to call, borrowed from the frame's stack: of a method, its function.
+ * NULL when it is not an ordinary call, or of something that is written in C. */
+PyObject *
+framelift_python_callee(Frame *frame, const struct instruction *instruction)
+{
+    int above = instruction->kind == CALL_OBJECT_WITH_NAMES ? 1 : 0, arguments_at;
+    PyObject *callee;
+
+    if (instruction->kind != CALL_OBJECT && instruction->kind != CALL_OBJECT_WITH_NAMES) {
+        return NULL;
+    }
+    callee = callee_at(frame_top(frame) - above - instruction->argument - 2, &arguments_at);
+    if (Py_IS_TYPE(callee, &PyMethod_Type)) {
+        callee = PyMethod_GET_FUNCTION(callee);
+    }
+    if (PyFunction_Check(callee)) {
+        return callee;
+    }
+    return PyType_Check(callee) || !(Py_TYPE(callee)->tp_flags & Py_TPFLAGS_HEAPTYPE) ? NULL : callee;
+}
+
+/* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`
+ * afterwards. `substitute` is called in place of framelift_python_callee(), unless it is NULL; borrowed. */
+enum outcome
+framelift_perform(Frame *frame, const struct instruction *instruction, PyObject *substitute,
+                  struct step *step)
+{
+    performer perform = performers[instruction->kind];
+    struct work work = {
+        .frame = frame,
+        .code = frame_code(frame),
+        .instruction = instruction,
+        .top = frame_top(frame),
+        .substitute = substitute,
+        .next = instruction->next,
+    };
+    enum outcome outcome;
+
+    if (perform == NULL) {
+        return IN_CPYTHON;
+    }
+    point_at_running(frame, instruction->unit);
+    outcome = perform(&work);
+    set_frame_top(frame, work.top);
+    step->next = work.next;
+    step->value = work.value;
+    return outcome;
+}
