@@ -848,8 +848,7 @@ call_unpacked(struct work *work)
     PyObject *keywords = above ? work->top[-1] : NULL, *arguments = work->top[-1 - above];
     PyObject *callee = unpacked_callee_at(work->top - above - 3), *tuple, *result;
 
-    if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)
-        || work->substitute != NULL) {
+    if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)) {
         return IN_CPYTHON;
     }
     tuple = PySequence_Tuple(arguments);

@@ -19,11 +19,14 @@ import threading
 import time
 import traceback
 import types
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
-from framelift import _native, codegen
+import torch
+
+from framelift import _native, codegen, rules
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
 from framelift.config import config
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
@@ -40,6 +43,7 @@ from framelift.observe.errors import (
     Unsupported,
 )
 from framelift.observe.records import BreakRecord, CaptureRecord, GraphRecord
+from framelift.rules import RuleKind
 
 _compiling = threading.RLock()
 """Held by the thread that compiles; a second one runs its call in CPython meanwhile."""
@@ -76,10 +80,12 @@ class Compilation:
         self.records: list[CaptureRecord] = []
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
+        self.children: weakref.WeakKeyDictionary[object, dict] = weakref.WeakKeyDictionary()
 
     def reset(self) -> None:
         """Forget what was learnt and recorded."""
         self.records.clear()
+        self.children.clear()
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
 
@@ -99,6 +105,42 @@ class Compilation:
         finally:
             _native.compiling(before)
             _compiling.release()
+
+    def child_for(self, callee: object) -> Callable | None:
+        """What a break's call of ``callee`` runs instead of it: the same, compiled; None for plain CPython.
+
+        Children are kept for each object that a method is bound to, so that the entries of one layer don't
+        fill up those of another.
+        """
+        owner, function = callee, callee
+        if isinstance(callee, torch.nn.Module):
+            function = type(callee).__call__
+        elif isinstance(callee, types.MethodType):
+            owner, function = callee.__self__, callee.__func__
+        if not isinstance(function, types.FunctionType) or rules.lookup(function).kind is not RuleKind.INLINE:
+            return None
+        try:
+            family = self.children.setdefault(owner, {})
+        except TypeError:  # no weak references, or no hash
+            return None
+        child = family.get(function)
+        if child is None:
+            child = family[function] = self.new_child(function)
+        return child if owner is function else types.MethodType(child, owner)
+
+    def new_child(self, function: types.FunctionType) -> _native.CompiledCallable:
+        """A compiled callable with this one's options, whose records are shown with this one's."""
+        child = Compilation(
+            function,
+            name=function.__qualname__,
+            backend=self.backend,
+            dynamic=self.dynamic,
+            recompile_limit=self.recompile_limit,
+        )
+        child.records = self.records
+        compiled = _native.CompiledCallable(function, None, child.miss)
+        compiled.child_for = child.child_for
+        return compiled
 
     def compile(
         self,
@@ -291,6 +333,15 @@ def can_stop(function: types.FunctionType) -> bool:
 def entries_at(compiled: _native.CompiledCallable, offset: int) -> tuple[_native.Entry, ...]:
     """The entries of a resume point."""
     return compiled.entries_at(offset) if offset else compiled.entries
+
+
+def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:
+    """A graph raised and CPython repeats its work: counted."""
+    count("fallbacks", "graph raised")
+    logs.logger("framelift").info("%s: the graph raised %r; CPython runs the call", compiled.__qualname__, error)
+
+
+_native.set_graph_error_hook(note_graph_error)
 
 
 class UserBackendError(Exception):

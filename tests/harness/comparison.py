@@ -23,6 +23,13 @@ def prepared(
     return expected, actual, pairing
 
 
+def untouched(
+    eager: World, compiled: World, index: int, tolerance: float | None
+) -> tuple[object, object, Pairing]:
+    """Arguments nobody has looked at: looking into an object can change it (it may get a ``__dict__``)."""
+    return eager.inputs(index), compiled.inputs(index), Pairing(tolerance)
+
+
 def compare_steps(index: int, expected: Step, actual: Step, before: Pairing, *, references: bool) -> None:
     """Raise Mismatch with everything that differs after call ``index``."""
     pairing = before.again()

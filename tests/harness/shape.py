@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import enum
 import functools
+import gc
 import struct
 import sys
 import types
@@ -133,6 +134,11 @@ def _module(value: torch.nn.Module) -> Shape:
     return Shape(children=tuple(children))
 
 
+def _tensor_attributes(value: torch.Tensor) -> dict[str, object]:
+    """What the program has set on a tensor; asking for ``__dict__`` would make one and change the tensor."""
+    return next((one for one in gc.get_referents(value) if type(one) is dict), {})
+
+
 def _tensor(value: torch.Tensor) -> Shape:
     strided = value.layout is torch.strided
     facts: list[tuple[str, object]] = [
@@ -155,7 +161,7 @@ def _tensor(value: torch.Tensor) -> Shape:
         ]
     if not value.is_inference():
         facts.append(("version", value._version))
-    children = [(f".{name}", item) for name, item in value.__dict__.items()]
+    children = [(f".{name}", item) for name, item in _tensor_attributes(value).items()]
     if value.is_leaf and value.grad is not None:
         children.append((".grad", value.grad))
     return Shape(tuple(facts), tuple(children))

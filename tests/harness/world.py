@@ -50,15 +50,18 @@ class World:
     def state(self) -> object:
         return {"state": self.program.current_state(), "globals": self.globals.values}
 
-    def step(self, index: int, arguments: Arguments, watch_frames: bool = False) -> Step:
-        """Call once. ``arguments`` come from ``prepare`` and belong to the caller."""
-        with _counted(arguments) as references:
+    def step(self, index: int, arguments: Arguments, last: bool = False) -> Step:
+        """Call once, with arguments of the caller's.
+
+        In the last call they are left alone until it has been made, and frames that CPython enters are noted.
+        """
+        with contextlib.nullcontext([]) if last else _counted(arguments) as references:
             seed(index)
             with self.globals:
                 outcome = observe(
                     lambda: self.call(*arguments.positional, **arguments.keywords),
                     self.context(),
-                    watch_frames,
+                    last,
                 )
         gradients = self._run_backward(outcome) if self.backward else []
         return Step(arguments, outcome, self.state(), references, gradients)

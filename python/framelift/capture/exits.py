@@ -33,6 +33,7 @@ from framelift.capture.values import (
     EMPTY,
     CellObject,
     Constant,
+    ConstructedObject,
     DictObject,
     FunctionObject,
     GeneratorObject,
@@ -180,16 +181,16 @@ class ExitWriter:
                 return self._build_method(value)
             case IteratorObject():
                 return self._build_iterator(value)
+            case ConstructedObject():
+                operands = self.operands([*value.arguments, *value.keywords.values()])
+                return self.emit(("call", const(value.cls), operands, tuple(value.keywords)))
             case ViewObject():
                 method = {type({}.keys()): dict.keys, type({}.items()): dict.items}.get(value.cls, dict.values)
                 return self.emit(call(method, [], (value.mapping,), self))
             case Instance():
                 return self._build_instance(value)
-        if isinstance(value, GeneratorObject):
-            name = value.frame.function.qualname
-            if value.frame.decoded.code.co_filename.startswith(POLYFILLS):
-                raise Break(reasons.NOT_REBUILDABLE, f"the iterator of a builtin ({name})")
-            raise Break(reasons.GENERATOR_ESCAPES, name)
+            case GeneratorObject():
+                return self._build_generator(value)
         raise Break(reasons.NOT_REBUILDABLE, f"a {type_of(value).__qualname__}")
 
     def _build_tuple(self, value: TupleObject) -> Operand:
@@ -329,12 +330,25 @@ class ExitWriter:
             return self.emit(call(type(function.value).__get__, [const(function.value)], (value.owner,), self))
         return self.emit(call(types.MethodType, [], (function, value.owner), self))
 
+    def _build_generator(self, value: GeneratorObject) -> Operand:
+        """An iterator that a polyfill stands for goes on from its parameters; other generators stay."""
+        function = value.frame.function
+        cls, parameters = getattr(function.real, "rebuilt_as", (None, ()))
+        if cls is None and function.code.co_filename.startswith(POLYFILLS):
+            raise Break(reasons.NOT_REBUILDABLE, f"the iterator of a builtin ({function.qualname})")
+        if cls is None:
+            raise Break(reasons.GENERATOR_ESCAPES, function.qualname)
+        arguments: list[Value] = []
+        for name in parameters:
+            held = value.frame.slots[function.code.co_varnames.index(name.lstrip("*"))]
+            arguments += self.vm.look(held).items if name.startswith("*") else [held]
+        return self.emit(call(cls, [], arguments, self))
+
     def _build_iterator(self, value: IteratorObject) -> Operand:
-        if value.cls not in (type(iter([])), type(iter(()))):
+        if not hasattr(value.cls, "__setstate__"):
             raise Break(reasons.NOT_REBUILDABLE, f"a {value.cls.__name__}")
         sequence = value.sequence if value.sequence is not None else TupleObject(list(value.items))
-        storage = tuple if isinstance(sequence, TupleObject) else list
-        made = self.emit(call(storage.__iter__, [], (sequence,), self))
+        made = self.emit(call(iter, [], (sequence,), self))
         self.emit(("call", const(value.cls.__setstate__), [made, const(min(value.index, 1 << 60))], ()))
         return made
 
@@ -367,6 +381,11 @@ class ExitWriter:
                 if target.contents is None:
                     return [("cell_clear", place)]
                 return [("cell_set", place, self.operand(target.contents))]
+            case ListObject() if target.is_closed and issubclass(target.cls, list):
+                return [("list_extend_new", place, self.operands(target.appended))]
+            case ListObject() if target.is_closed:
+                items = self.emit(("list", self.operands(target.appended)))
+                return [("call", const(collections.deque.extend), [place, items], ())]
             case ListObject() if issubclass(target.cls, list):
                 return [("list_assign", place, self.operands(target.items))]
             case ListObject():

@@ -237,14 +237,17 @@ def open_namespace(vm, namespace: dict, name: str) -> DictObject:
 
 
 def open_list(vm, real, cls: type, source: Source) -> Value:
-    """A list or deque: the length is guarded, items stay lazy."""
+    """A list or deque, closed: the length is guarded when somebody looks at the items, which stay lazy."""
     is_list = isinstance(real, list)
     storage = list if is_list else collections.deque
     link = ListItem if is_list else SequenceItem
-    length = storage.__len__(real)
-    vm.guards.add(source, kinds.Length(length))
-    items: list[Value] = [Lazy(storage.__getitem__(real, i), link(source, i)) for i in range(length)]
-    value = ListObject(items, cls, real, source)
+
+    def opening() -> list[Value]:
+        length = storage.__len__(real)
+        vm.guards.add(source, kinds.Length(length))
+        return [Lazy(storage.__getitem__(real, i), link(source, i)) for i in range(length)]
+
+    value = ListObject(None, cls, real, source, opening)
     if not is_list:
         value.maxlen = real.maxlen
         vm.guards.add(Descriptor(source, collections.deque.__dict__["maxlen"], "maxlen"), kinds.Equals(real.maxlen))

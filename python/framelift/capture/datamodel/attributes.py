@@ -546,15 +546,12 @@ def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> 
 
 
 def set_on_class(vm, cls: type, name: str, value: Value | None) -> None:
-    """``cls.name = value`` on an outside class that holds plain data under that name."""
+    """``cls.name = value`` on an outside class, of plain data; what was there before makes no difference."""
     meta = lookup(vm, type(cls), name)
     if meta is not ABSENT and is_data_descriptor(vm, meta):
         raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{cls.__name__}.{name} = ...")
-    raw = lookup(vm, cls, name)
     dunder = name.startswith("__") and name.endswith("__")
-    if dunder or value is None or cls.__subclasses__() or not (
-        raw is ABSENT or isinstance(raw, outside.LITERAL_TYPES) or not hasattr(type(raw), "__get__")
-    ):
+    if dunder or value is None or cls.__subclasses__() or hasattr(type_of(vm.look(value)), "__get__"):
         raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{cls.__name__}.{name} = ...")
     vm.type_stores[cls, name] = value
     vm.type_lookups[cls, name, None] = (PLAIN_DATA,)

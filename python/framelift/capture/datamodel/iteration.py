@@ -59,7 +59,7 @@ def iterator_of_constant(vm, value: Constant) -> Value:
     if isinstance(real, (str, bytes, range, frozenset)):
         if len(real) > config.loop_limit:
             raise Break(reasons.LOOP_TOO_LONG, f"{len(real)} items of a {type(real).__name__}")
-        return IteratorObject([Constant(item) for item in real], type(iter(real)))
+        return IteratorObject([Constant(item) for item in real], type(iter(real)), value)
     method = attributes.special_method(vm, value, "__iter__")
     if method is None:
         raise raised(TypeError, f"'{type(real).__name__}' object is not iterable")

@@ -30,9 +30,8 @@ def get(vm, mapping: DictObject, key: object) -> Value | None:
 
 def open_key(vm, mapping: DictObject, key: object) -> tuple[Value, Value] | None:
     """Look one key up in an outside dict: present or missing, both are guarded."""
-    try:
-        real = dict.__getitem__(mapping.real, key)
-    except KeyError:
+    real = dict.get(mapping.real, key, _UNKNOWN)  # ``dict.__getitem__`` would call a subclass's __missing__
+    if real is _UNKNOWN:
         vm.guards.add(mapping.source, kinds.DictMissing(key))
         mapping.items[key] = None
         return None

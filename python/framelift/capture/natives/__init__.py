@@ -10,6 +10,7 @@ NATIVES = [
     *marked(introspection),
     *classes.exception_constructors(),
     *classes.exception_texts(),
+    *containers.getter_classes(),
     *containers.order_methods(),
     *containers.set_methods(),
     *containers.view_methods(),

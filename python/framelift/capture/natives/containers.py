@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _collections
 import collections
+import functools
 import operator
 import types
 
@@ -23,8 +24,11 @@ from framelift.capture.natives.classes import DEFAULT_FACTORY
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
     Constant,
+    ConstructedObject,
     DictObject,
     GeneratorObject,
+    Instance,
+    Lazy,
     ListObject,
     SetObject,
     Symbol,
@@ -32,6 +36,8 @@ from framelift.capture.values import (
     ViewObject,
 )
 from framelift.capture.values.objects import type_of
+from framelift.guards import kinds
+from framelift.guards.sources import Held
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -81,10 +87,15 @@ def list_delitem(vm, arguments, keywords):
     return Constant(None)
 
 
+def put_at_end(target: ListObject, new: list) -> None:
+    """Append without looking at what is there already."""
+    (target.appended if target.is_closed else target.items).extend(new)
+
+
 @native(list.append, collections.deque.append)
 def list_append(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    target.items.append(arguments[1])
+    put_at_end(target, [arguments[1]])
     if target.maxlen is not None and len(target.items) > target.maxlen:
         del target.items[0]
     vm.effects.contents_changed(target)
@@ -104,7 +115,7 @@ def deque_appendleft(vm, arguments, keywords):
 @native(list.extend, collections.deque.extend, list.__iadd__, collections.deque.__iadd__)
 def list_extend(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    target.items.extend(vm.unpack(arguments[1]))
+    put_at_end(target, vm.unpack(arguments[1]))
     if target.maxlen is not None:
         del target.items[: max(len(target.items) - target.maxlen, 0)]
     vm.effects.contents_changed(target)
@@ -271,25 +282,74 @@ def tuple_hash(vm, arguments, keywords):
     return constants.fold(vm, hash, arguments, keywords)
 
 
-@native(type(operator.attrgetter("x")).__call__)
+def getter_classes():
+    """``(class, handler)`` of the getters of ``operator``."""
+    for cls in (operator.attrgetter, operator.itemgetter, operator.methodcaller):
+        yield cls, lambda vm, a, k, cls=cls: new_getter(vm, cls, a, k)
+
+
+def new_getter(vm, cls: type, arguments, keywords) -> ConstructedObject:
+    """A getter keeps what it is made of."""
+    names = arguments if cls is operator.attrgetter else arguments[: cls is operator.methodcaller]
+    wrong = keywords and cls is not operator.methodcaller
+    if wrong or not arguments or not all(type_of(vm.look(name)) is str for name in names):
+        raise Break(reasons.UNSUPPORTED_CALL, f"{cls.__name__} with these arguments")
+    return ConstructedObject(cls, arguments, keywords)
+
+
+def parts_of(vm, getter) -> tuple[list, dict]:
+    """The arguments a getter of ``operator`` was made with."""
+    if isinstance(getter, ConstructedObject):
+        return getter.arguments, getter.keywords
+    real = getter.value if isinstance(getter, Constant) else getter.real
+    made, arguments = real.__reduce__()
+    keywords = made.keywords if isinstance(made, functools.partial) else {}
+    if isinstance(made, functools.partial):
+        arguments = made.args[1:] + arguments
+    return (
+        [held_part(item) for item in arguments],
+        {name: held_part(item) for name, item in keywords.items()},
+    )
+
+
+def held_part(item: object) -> Lazy:
+    """A part of a getter from outside; getters don't change, and this one is guarded by identity."""
+    return Lazy(item, Held(item, f"<{type(item).__name__}>"))
+
+
+def guard_getter(vm, getter) -> None:
+    """A getter from outside is known by identity."""
+    if isinstance(getter, Instance) and getter.source is not None and not isinstance(getter.source, Held):
+        vm.guards.add(getter.source, kinds.Is(getter.real))
+
+
+@native(operator.attrgetter.__call__)
 def attrgetter_call(vm, arguments, keywords):
     getter = vm.look(arguments[0])
-    real = getter.value if isinstance(getter, Constant) else getter.real
+    guard_getter(vm, getter)
     found = []
-    for dotted in real.__reduce__()[1]:
+    for dotted in parts_of(vm, getter)[0]:
         value = arguments[1]
-        for name in dotted.split("."):
+        for name in constants.constant_of(vm, dotted).split("."):
             value = attributes.get(vm, value, name)
         found.append(value)
     return found[0] if len(found) == 1 else TupleObject(found)
 
 
-@native(type(operator.itemgetter(0)).__call__)
+@native(operator.itemgetter.__call__)
 def itemgetter_call(vm, arguments, keywords):
     getter = vm.look(arguments[0])
-    real = getter.value if isinstance(getter, Constant) else getter.real
-    found = [items.get(vm, arguments[1], constants.from_host(vm, key)) for key in real.__reduce__()[1]]
+    guard_getter(vm, getter)
+    found = [items.get(vm, arguments[1], key) for key in parts_of(vm, getter)[0]]
     return found[0] if len(found) == 1 else TupleObject(found)
+
+
+@native(operator.methodcaller.__call__)
+def methodcaller_call(vm, arguments, keywords):
+    getter = vm.look(arguments[0])
+    guard_getter(vm, getter)
+    (name, *rest), named = parts_of(vm, getter)
+    return calls.call(vm, attributes.get(vm, arguments[1], constants.constant_of(vm, name)), rest, named)
 
 
 # -- dictionaries ----------------------------------------------------------------------------------------

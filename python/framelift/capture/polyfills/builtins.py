@@ -5,7 +5,7 @@ https://docs.python.org/3/library/functions.html
 
 from __future__ import annotations
 
-from framelift.capture.polyfills.registry import polyfill
+from framelift.capture.polyfills.registry import polyfill, rebuilt_as
 
 MISSING = object()
 
@@ -63,10 +63,11 @@ def numbered(iterable, start=0):
     return numbered_from(iterator, start)
 
 
+@rebuilt_as(enumerate, "iterator", "number")
 def numbered_from(iterator, number):
     for item in iterator:
-        yield number, item
         number += 1
+        yield number - 1, item
 
 
 @polyfill(zip)
@@ -75,6 +76,7 @@ def zipped(*iterables, strict=False):
     return zipped_strictly(iterators) if strict else zipped_shortest(iterators)
 
 
+@rebuilt_as(zip, "*iterators")
 def zipped_shortest(iterators):
     if not iterators:
         return
@@ -112,16 +114,18 @@ def zipped_strictly(iterators):
 def mapped(function, iterable, *others):
     if not others:
         return mapped_one(function, iter(iterable))
-    return mapped_many(function, zip(iterable, *others))
+    return mapped_many(function, [iter(one) for one in (iterable, *others)])
 
 
+@rebuilt_as(map, "function", "iterator")
 def mapped_one(function, iterator):
     for item in iterator:
         yield function(item)
 
 
-def mapped_many(function, rows):
-    for row in rows:
+@rebuilt_as(map, "function", "*iterators")
+def mapped_many(function, iterators):
+    for row in zip(*iterators):
         yield function(*row)
 
 
@@ -130,6 +134,7 @@ def filtered(function, iterable):
     return filtered_from(function, iter(iterable))
 
 
+@rebuilt_as(filter, "function", "iterator")
 def filtered_from(function, iterator):
     for item in iterator:
         if item if function is None else function(item):

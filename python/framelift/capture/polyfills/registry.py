@@ -19,6 +19,20 @@ def polyfill(*callables: object) -> Callable:
     return mark
 
 
+def rebuilt_as(cls: type, *parameters: str) -> Callable:
+    """Decorator of a generator that is an iterator's polyfill: half-way through, ``cls(*parameters)`` goes on.
+
+    The names are those of the generator's parameters, which at every ``yield`` must hold what is left to do; a
+    name with a star is a list of arguments.
+    """
+
+    def mark(function: Callable) -> Callable:
+        function.rebuilt_as = (cls, parameters)
+        return function
+
+    return mark
+
+
 def leave_to_cpython(what: str) -> None:
     """A polyfill meets something it does not cover: during capture a break, not an exception of the program."""
     raise NotImplementedError(what)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from framelift.capture.frame import Frame
     from framelift.guards.sources import Source
 
@@ -127,17 +129,61 @@ class Instance(Object):
     __slots__ = ()
 
 
-class ListObject(Object):
-    """A list, a deque, or an instance of a subclass of them. ``maxlen`` is the deque's."""
+class ConstructedObject(Object):
+    """An instance of an immutable C class made during capture: known, and rebuilt, by its constructor's arguments."""
 
-    __slots__ = ("items", "maxlen")
+    __slots__ = ("arguments", "keywords")
+
+    def __init__(self, cls: type, arguments: list[Value], keywords: dict[str, Value]) -> None:
+        super().__init__(cls)
+        self.arguments = arguments
+        self.keywords = keywords
+
+
+class Opaque(Object):
+    """Something that is not None and of which nothing else is known: any other use of it is a break for ``what``."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, cls: type, what: str) -> None:
+        super().__init__(cls)
+        self.what = what
+
+
+class ListObject(Object):
+    """A list, a deque, or an instance of a subclass of them. ``maxlen`` is the deque's.
+
+    An outside one may be closed: nobody has looked at its items, which ``opening`` gives (and guards).
+    ``appended`` are those put behind them meanwhile.
+    """
+
+    __slots__ = ("_items", "appended", "maxlen", "opening")
 
     def __init__(
-        self, items: list[Value], cls: type = list, real: object = None, source: Source | None = None
+        self,
+        items: list[Value] | None,
+        cls: type = list,
+        real: object = None,
+        source: Source | None = None,
+        opening: Callable[[], list[Value]] | None = None,
     ) -> None:
         super().__init__(cls, real, source)
-        self.items = items
+        self._items = items
+        self.opening = opening
+        self.appended: list[Value] = []
         self.maxlen: int | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody has looked at the items."""
+        return self._items is None
+
+    @property
+    def items(self) -> list[Value]:
+        """The items themselves; looking opens."""
+        if self._items is None:
+            self._items = [*self.opening(), *self.appended]
+        return self._items
 
 
 class TupleObject(Object):

@@ -1,0 +1,138 @@
+/* What the driver (rust/src/frames) does with a frame: look, link, go on, throw, end.
+ *
+ * A driven frame is linked, that is, the thread's current one, from the moment its state is that of an
+ * instruction until it is given to CPython's loop, which links it itself, or is over.
+ */
+#include "frame.h"
+
+/* The same fields, in the same order, as `View` in rust/src/frames/ffi.rs. */
+struct framelift_view {
+    PyObject **slots;           /* locals and cells, and above them the operands; NULL for empty places */
+    int32_t slot_count;
+    int32_t depth;              /* number of operands */
+    int32_t room;               /* how many operands the frame has room for */
+    int32_t unit_count;         /* length of the code */
+};
+
+void
+framelift_view_frame(Frame *frame, struct framelift_view *view)
+{
+    PyCodeObject *code = frame_code(frame);
+
+    view->slots = frame->localsplus;
+    view->slot_count = code->co_nlocalsplus;
+    view->depth = frame->stacktop - code->co_nlocalsplus;
+    view->room = code->co_stacksize;
+    view->unit_count = (int32_t)Py_SIZE(code);
+}
+
+void
+framelift_set_depth(Frame *frame, int depth)
+{
+    frame->stacktop = frame_code(frame)->co_nlocalsplus + depth;
+}
+
+/* Makes the frame the thread's current one. `previous` stays set afterwards: whoever keeps the frame object
+ * finds the caller by it. */
+void
+framelift_link_frame(Frame *frame)
+{
+    Frame **current = current_frame(PyThreadState_Get());
+
+    frame->previous = *current;
+    *current = frame;
+}
+
+void
+framelift_unlink_frame(Frame *frame)
+{
+    *current_frame(PyThreadState_Get()) = frame->previous;
+}
+
+/* The frame is about to do, or to have done for it, what stands at `unit`. */
+void
+framelift_point_at(Frame *frame, int unit)
+{
+    point_at_running(frame, unit);
+}
+
+/* CPython executes the frame from `unit` to its end. Unlinked; what is returned is the call's result. */
+PyObject *
+framelift_resume_frame(Frame *frame, int unit)
+{
+    point_at_start(frame, unit);
+    return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 0);
+}
+
+/* CPython handles the exception that is set, as raised by the instruction at `unit`, in the frame. Unlinked. */
+PyObject *
+framelift_throw_into_frame(Frame *frame, int unit)
+{
+    point_at_raised(frame, unit);
+    return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 1);
+}
+
+/* The frame is over and returns `value`, which is taken over; NULL: it ends with the exception that is set,
+ * and has never executed anything. Unlinked, without operands. */
+PyObject *
+framelift_end_frame(Frame *frame, PyObject *value)
+{
+    return end(PyThreadState_Get(), frame, value);
+}
+
+/* 0, and framelift_leave_frame() is due; or -1 with RecursionError set. */
+int
+framelift_enter_frame(void)
+{
+    return enter_depth(PyThreadState_Get());
+}
+
+void
+framelift_leave_frame(void)
+{
+    leave_depth(PyThreadState_Get());
+}
+
+/* Whether a tracer, a profiler or a monitor is to see what runs of `code` on this thread. */
+int
+framelift_is_observed(PyObject *code)
+{
+    return is_observed(PyThreadState_Get(), (PyCodeObject *)code);
+}
+
+/* At a jump backwards: handlers of signals run, other threads have their turn, and an exception that another
+ * thread sent is raised. 0, or -1 with an exception set. */
+int
+framelift_offer_interruption(void)
+{
+    PyThreadState *thread = PyThreadState_Get();
+
+    if (!interruption_waits(thread)) {
+        return 0;
+    }
+    if (Py_MakePendingCalls() != 0) {
+        return -1;
+    }
+    if (another_thread_waits(thread)) {
+        PyEval_RestoreThread(PyEval_SaveThread());
+    }
+    if (thread->async_exc != NULL) {
+        PyObject *exception = thread->async_exc;
+
+        thread->async_exc = NULL;
+        PyErr_SetNone(exception);
+        Py_DECREF(exception);
+        return -1;
+    }
+    return 0;
+}
+
+/* For tests: the frame behind a frame object, borrowed, and the unit its pointer is on. */
+Frame *
+framelift_frame_of(PyObject *frame_object, int *unit)
+{
+    Frame *frame = ((PyFrameObject *)frame_object)->f_frame;
+
+    *unit = _PyInterpreterFrame_LASTI(frame);
+    return frame;
+}

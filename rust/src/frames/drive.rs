@@ -1,0 +1,307 @@
+//! The driver: one call, from segment to break to segment, in the frame that CPython made for it.
+//!
+//! A segment ends with a return or before an instruction. There its exit program's result, a state, is
+//! written into the frame, and the instruction is performed on it. At the next offset the entries of that
+//! resume point are tried with the frame's state as arguments, and so on. What has no entry or no place in
+//! the table of instructions is executed by CPython, which then finishes the call: always right, since it
+//! enters frames in the middle for every generator, too. An exception is thrown into the frame, and CPython
+//! finds the handler.
+//!
+//! The frame is the thread's current one ("linked") from the first stop on. Before that nothing in it has
+//! happened: the first segment runs as that of a call without a stop does.
+
+use crate::boundary;
+use crate::cache::{Entry, Stop};
+use crate::callable::{self, CompiledCallable, Call, Found, Hit};
+use crate::execute::{Ran, run};
+use crate::frames::ffi::{
+    Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RETURNED, Step, View, framelift_end_frame,
+    framelift_enter_frame, framelift_expect_frame, framelift_expected_in_vain, framelift_is_observed,
+    framelift_leave_frame, framelift_link_frame, framelift_offer_interruption, framelift_perform,
+    framelift_point_at, framelift_python_callee, framelift_read_instruction, framelift_resume_frame,
+    framelift_throw_into_frame, framelift_unlink_frame,
+};
+use crate::frames::state::{take_operands, write};
+use crate::objects::{INLINE, Object, ObjectBuffer};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+
+/// Driven calls inside each other, on one thread. Each takes some kilobytes of C stack, where CPython's own
+/// calls of Python functions take none: deeper ones run in CPython, before the stack is at its end.
+const DEEPEST: u32 = 400;
+
+thread_local! {
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Whether calls of `code` may be driven now: a generator never, and nothing that somebody watches.
+///
+/// # Safety
+/// The thread is attached; `code` is a code object with these flags.
+pub unsafe fn may_drive(code: Object, flags: i32) -> bool {
+    let suspends = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
+    // SAFETY: the caller's promise.
+    flags & suspends == 0 && DEPTH.get() < DEEPEST && unsafe { framelift_is_observed(code) } == 0
+}
+
+/// What the shim's call back needs.
+struct Context<'a> {
+    callable: *mut CompiledCallable,
+    hit: &'a Hit<'a>,
+}
+
+/// Calls the function, and drives its frame, beginning with the entry whose guards hold.
+///
+/// # Safety
+/// As for a vectorcall of the callable; `arguments` are those of `call`, bound.
+pub unsafe fn call_in_frame(
+    this: *mut CompiledCallable,
+    call: &Call,
+    arguments: &[Object],
+    hit: &Hit<'_>,
+) -> Object {
+    let mut context = Context { callable: this, hit };
+    // SAFETY: everything that is expected lives until the call is over. CPython makes `*args` and `**kwargs`
+    // anew, so only the named parameters tell the frame.
+    unsafe {
+        let named = (*this).named_parameters();
+        let mut expected = Expected {
+            function: (*this).function(),
+            code: (*this).code(),
+            arguments: arguments.as_ptr(),
+            argument_count: named.min(arguments.len()) as isize,
+            drive,
+            context: (&raw mut context).cast(),
+            outer: null_mut(),
+        };
+        framelift_expect_frame(&raw mut expected);
+        let result = callable::call_function(this, call);
+        if framelift_expected_in_vain(&raw mut expected) != 0 {
+            (*this).count_fallback();
+        }
+        result
+    }
+}
+
+unsafe extern "C" fn drive(context: *mut c_void, frame: *mut Frame) -> Object {
+    boundary::raw(|| {
+        // SAFETY: the shim gives back the context of `call_in_frame`, which waits for this to return.
+        unsafe {
+            let context = &*context.cast::<Context<'_>>();
+            Driver::new(context.callable, frame).run(context.hit)
+        }
+    })
+}
+
+/// What comes next. Places are code units.
+enum Next {
+    /// Perform the instruction there.
+    Break(c_int),
+    /// Look for a segment there.
+    Segment(c_int),
+    /// CPython goes on there.
+    Resume(c_int),
+    /// The instruction there has raised.
+    Throw(c_int),
+    /// The call is over and returns this, an owned reference.
+    Return(Object),
+}
+
+struct Driver {
+    callable: *mut CompiledCallable,
+    frame: *mut Frame,
+    linked: bool,
+}
+
+impl Driver {
+    fn new(callable: *mut CompiledCallable, frame: *mut Frame) -> Self {
+        Self {
+            callable,
+            frame,
+            linked: false,
+        }
+    }
+
+    /// The whole call.
+    unsafe fn run(mut self, first: &Hit<'_>) -> Object {
+        // SAFETY: the frame is fresh and ours; each of the ends below gives it away.
+        unsafe {
+            if framelift_enter_frame() != 0 {
+                return framelift_end_frame(self.frame, null_mut());
+            }
+            DEPTH.set(DEPTH.get() + 1);
+            let mut next = self.first_segment(first);
+            loop {
+                next = match next {
+                    Next::Break(unit) => self.perform(unit),
+                    Next::Segment(unit) => self.segment(unit),
+                    Next::Resume(unit) => {
+                        self.leave();
+                        return framelift_resume_frame(self.frame, unit);
+                    }
+                    Next::Throw(unit) => {
+                        self.leave();
+                        return framelift_throw_into_frame(self.frame, unit);
+                    }
+                    Next::Return(value) => {
+                        take_operands(self.frame).release();
+                        self.leave();
+                        return framelift_end_frame(self.frame, value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The frame is given away: from here on it is counted and linked by whoever has it.
+    unsafe fn leave(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        // SAFETY: pairs with `run` and `write_state`.
+        unsafe {
+            framelift_leave_frame();
+            if self.linked {
+                framelift_unlink_frame(self.frame);
+            }
+        }
+    }
+
+    unsafe fn first_segment(&mut self, hit: &Hit<'_>) -> Next {
+        // SAFETY: a live frame.
+        let fits = unsafe { self.fits(hit.entry) };
+        if !fits {
+            // SAFETY: the callable is alive while it is called.
+            unsafe { (*self.callable).count_fallback() };
+            return Next::Resume(0);
+        }
+        // SAFETY: the guards of the hit hold.
+        unsafe { self.run_segment(hit, 0) }
+    }
+
+    /// Whether the state that the entry ends with is one of this frame.
+    unsafe fn fits(&self, entry: &Entry) -> bool {
+        // SAFETY: a live frame.
+        entry.stop().is_none_or(|stop| unsafe { View::of(self.frame) }.fits(stop))
+    }
+
+    /// Runs an entry that starts at `unit` and whose guards hold.
+    unsafe fn run_segment(&mut self, hit: &Hit<'_>, unit: c_int) -> Next {
+        let Some(plan) = &hit.entry.plan else {
+            // SAFETY: the callable is alive while it is called.
+            unsafe { (*self.callable).count_fallback() };
+            return Next::Resume(unit);
+        };
+        // SAFETY: the slots of a hit are alive.
+        match unsafe { run(plan, hit.slots) } {
+            Ran::Done(result) if result.is_null() => Next::Throw(unit),
+            Ran::Done(result) => match plan.stop {
+                None => Next::Return(result),
+                // SAFETY: `fits` was asked, and the entry was made for a tuple of this length.
+                Some(stop) => unsafe { self.write_state(stop, result) },
+            },
+            Ran::Replay => {
+                // SAFETY: an exception is set.
+                unsafe { callable::report_graph_error(self.callable, hit) };
+                Next::Resume(unit)
+            }
+        }
+    }
+
+    /// The segment has stopped: its result, taken over, becomes the state of the frame.
+    unsafe fn write_state(&mut self, stop: Stop, values: Object) -> Next {
+        let unit = (stop.offset / 2) as c_int;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let released = write(self.frame, stop, values);
+            framelift_point_at(self.frame, unit);
+            if !self.linked {
+                framelift_link_frame(self.frame);
+                self.linked = true;
+            }
+            ffi::Py_DECREF(values);
+            released.release();
+        }
+        Next::Break(unit)
+    }
+
+    /// The break: one instruction on the frame's own state.
+    unsafe fn perform(&mut self, unit: c_int) -> Next {
+        let mut instruction = MaybeUninit::<Instruction>::uninit();
+        let mut step = Step {
+            next: 0,
+            value: null_mut(),
+        };
+        // SAFETY: the frame is linked and its state is that of the instruction at `unit`.
+        unsafe {
+            if framelift_read_instruction(self.frame, unit, instruction.as_mut_ptr()) != 0 {
+                return Next::Throw(unit);
+            }
+            let instruction = instruction.assume_init();
+            let substitute = self.child(&instruction);
+            let outcome = framelift_perform(self.frame, &raw const instruction, substitute, &raw mut step);
+            ffi::Py_XDECREF(substitute);
+            match outcome {
+                IN_CPYTHON => Next::Resume(instruction.first),
+                GOES_ON => self.after(&instruction, step.next),
+                RETURNED => Next::Return(step.value),
+                _ => Next::Throw(instruction.unit),
+            }
+        }
+    }
+
+    /// The instruction is done and the next one is at `next`.
+    unsafe fn after(&mut self, instruction: &Instruction, next: c_int) -> Next {
+        // SAFETY: the frame is linked; the callable is alive while it is called.
+        unsafe {
+            if next <= instruction.first && framelift_offer_interruption() != 0 {
+                return Next::Throw(instruction.unit);
+            }
+            framelift_point_at(self.frame, next);
+            let is_on = (*self.callable).is_on() && framelift_is_observed((*self.callable).code()) == 0;
+            if is_on { Next::Segment(next) } else { Next::Resume(next) }
+        }
+    }
+
+    /// What `child_for` gives for a callee that is written in Python: a new reference, or null.
+    unsafe fn child(&self, instruction: &Instruction) -> Object {
+        // SAFETY: the operands of the call are on the frame's stack, which holds them.
+        unsafe {
+            let child_for = (*self.callable).child_for();
+            if child_for.is_null() || !(*self.callable).is_on() {
+                return null_mut();
+            }
+            let callee = framelift_python_callee(self.frame, instruction);
+            if callee.is_null() || callable::is_compiled(callee) {
+                return null_mut();
+            }
+            callable::ask_child_for(child_for, callee)
+        }
+    }
+
+    /// Tries the entries of the resume point at `unit`.
+    unsafe fn segment(&mut self, unit: c_int) -> Next {
+        let mut room = ObjectBuffer::<INLINE>::new();
+        // SAFETY: the frame holds its objects while the entries are tried, and is linked.
+        unsafe {
+            let view = View::of(self.frame);
+            let state = room.nulls(view.used());
+            view.read(state);
+            let callable = self.callable;
+            let found = callable::find_entry(callable, unit as u32 * 2, state, &mut |hit| {
+                if self.fits(hit.entry) {
+                    self.run_segment(hit, unit)
+                } else {
+                    Next::Resume(unit)
+                }
+            });
+            match found {
+                Found::Ran(next) => next,
+                Found::Nothing => Next::Resume(unit),
+                Found::Raised => Next::Throw(unit),
+            }
+        }
+    }
+}

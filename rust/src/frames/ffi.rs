@@ -1,0 +1,90 @@
+//! The C side: `csrc/shim.c`, `csrc/resume.c` and `csrc/step.c`, where each function says what it does.
+
+use crate::objects::Object;
+use std::ffi::{c_int, c_void};
+
+/// CPython's `_PyInterpreterFrame`.
+#[repr(C)]
+pub struct Frame {
+    _private: [u8; 0],
+}
+
+/// `struct framelift_view`: a frame's places and sizes.
+#[repr(C)]
+pub struct View {
+    pub slots: *mut Object,
+    pub slot_count: i32,
+    pub depth: i32,
+    pub room: i32,
+    pub unit_count: i32,
+}
+
+/// `struct instruction`, of which Rust reads where it stands.
+#[repr(C)]
+pub struct Instruction {
+    kind: c_int,
+    argument: c_int,
+    flag: bool,
+    jump: c_int,
+    pub first: c_int,
+    pub unit: c_int,
+    next: c_int,
+    keywords: c_int,
+}
+
+/// `struct step`.
+#[repr(C)]
+pub struct Step {
+    pub next: c_int,
+    pub value: Object,
+}
+
+/// `enum outcome`
+pub const IN_CPYTHON: c_int = 0;
+pub const GOES_ON: c_int = 1;
+pub const RETURNED: c_int = 2;
+
+/// `struct framelift_expected`: a call that is about to get its frame.
+#[repr(C)]
+pub struct Expected {
+    pub function: Object,
+    pub code: Object,
+    pub arguments: *const Object,
+    pub argument_count: isize,
+    pub drive: unsafe extern "C" fn(*mut c_void, *mut Frame) -> Object,
+    pub context: *mut c_void,
+    pub outer: *mut Expected,
+}
+
+unsafe extern "C" {
+    pub fn framelift_prepare_shim();
+    pub fn framelift_expect_frame(call: *mut Expected);
+    pub fn framelift_expected_in_vain(call: *mut Expected) -> c_int;
+
+    pub fn framelift_view_frame(frame: *mut Frame, view: *mut View);
+    pub fn framelift_set_depth(frame: *mut Frame, depth: c_int);
+    pub fn framelift_link_frame(frame: *mut Frame);
+    pub fn framelift_unlink_frame(frame: *mut Frame);
+    pub fn framelift_point_at(frame: *mut Frame, unit: c_int);
+    pub fn framelift_resume_frame(frame: *mut Frame, unit: c_int) -> Object;
+    pub fn framelift_throw_into_frame(frame: *mut Frame, unit: c_int) -> Object;
+    pub fn framelift_end_frame(frame: *mut Frame, value: Object) -> Object;
+    pub fn framelift_enter_frame() -> c_int;
+    pub fn framelift_leave_frame();
+    pub fn framelift_is_observed(code: Object) -> c_int;
+    pub fn framelift_offer_interruption() -> c_int;
+    pub fn framelift_frame_of(frame_object: Object, unit: *mut c_int) -> *mut Frame;
+
+    pub fn framelift_read_instruction(
+        frame: *mut Frame,
+        first: c_int,
+        instruction: *mut Instruction,
+    ) -> c_int;
+    pub fn framelift_python_callee(frame: *mut Frame, instruction: *const Instruction) -> Object;
+    pub fn framelift_perform(
+        frame: *mut Frame,
+        instruction: *const Instruction,
+        substitute: Object,
+        step: *mut Step,
+    ) -> c_int;
+}

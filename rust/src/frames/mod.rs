@@ -1,0 +1,23 @@
+//! Frames: calls whose compiled part stops inside the function.
+//!
+//! `csrc/` gives access to CPython's frames and performs single instructions. Here is what happens with
+//! them: `drive` takes a call from segment to break to segment, `state` reads and writes what a frame
+//! holds, `ffi` declares the C side, and `testing` starts frames anywhere, for tests.
+
+mod drive;
+mod ffi;
+mod state;
+mod testing;
+
+pub use drive::{call_in_frame, may_drive};
+
+use pyo3::prelude::*;
+
+/// Adds `UNBOUND` and the functions for tests, and prepares the shim.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // SAFETY: attached, once, before any call can need a frame.
+    unsafe { ffi::framelift_prepare_shim() };
+    module.add("UNBOUND", state::make_unbound(module.py())?)?;
+    module.add_function(wrap_pyfunction!(testing::testing_start_at, module)?)?;
+    module.add_function(wrap_pyfunction!(testing::testing_state, module)?)
+}
