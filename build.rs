@@ -45,7 +45,12 @@ fn main() -> Result<(), String> {
     cc::Build::new()
         .file("csrc/layout.c")
         .file("csrc/recursion.c")
-        .include(include_directory(&executable)?)
+        .file("csrc/resume.c")
+        .file("csrc/shim.c")
+        .file("csrc/step.c")
+        // Not .include(): Python's internal headers are not free of warnings.
+        .flag("-isystem")
+        .flag(include_directory(&executable)?)
         .flag("-std=c11")
         .flag("-Wall")
         .flag("-Wextra")

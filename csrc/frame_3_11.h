@@ -91,19 +91,18 @@ end(PyThreadState *thread, Frame *frame, PyObject *value)
     return value;
 }
 
-/* `bottom` is the lowest operand of a call with `count` arguments: either [NULL, callable, arguments] or
- * [method, self, arguments]. Gives the callable and how many places above `bottom` the arguments start. */
+/* `bottom` are the lowest two operands of a call: [NULL, callable] or [method, object]. */
 static inline PyObject *
-callee_at(PyObject **bottom, int *arguments_at)
+callee_at(PyObject **bottom)
 {
-    *arguments_at = bottom[0] == NULL ? 2 : 1;
     return bottom[0] == NULL ? bottom[1] : bottom[0];
 }
 
+/* NULL, or the object that is the method's first argument. */
 static inline PyObject *
-unpacked_callee_at(PyObject **bottom)
+object_at(PyObject **bottom)
 {
-    return bottom[1];
+    return bottom[0] == NULL ? NULL : bottom[1];
 }
 
 /* The order in which a method (or NULL) and its object are pushed. */

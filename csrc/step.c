@@ -800,30 +800,28 @@ next_or_jump(struct work *work)
 
 /* Calls. */
 
-/* A call of `count` arguments whose lowest operand is two places below them. */
+/* A call of `count` arguments, which are the highest operands but for `above` others. Below them lie the
+ * callee and its object or NULL, in the order of this version. */
 static enum outcome
 call(struct work *work, int count, PyObject *names, int above)
 {
-    PyObject **bottom = work->top - above - count - 2, *callee, *result, *before;
-    int arguments_at;
+    PyObject **arguments = work->top - above - count, **bottom = arguments - 2, *callee;
+    size_t positional = (size_t)count - (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names));
 
-    callee = callee_at(bottom, &arguments_at);
-    PyObject **arguments = bottom + arguments_at;
-    size_t positional = (size_t)(count + 2 - arguments_at)
-                        - (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names));
-
-    if (work->substitute != NULL && Py_IS_TYPE(callee, &PyMethod_Type)) {
-        /* The substitute is that of the method's function: its object comes first. */
-        before = arguments[-1];
-        arguments[-1] = PyMethod_GET_SELF(callee);
-        result = PyObject_Vectorcall(work->substitute, arguments - 1, positional + 1, names);
-        arguments[-1] = before;
+    if (work->substitute != NULL) {
+        callee = work->substitute;
+    }
+    else if (object_at(bottom) != NULL) {
+        callee = callee_at(bottom);
+        arguments--;
+        positional++;
     }
     else {
-        result = PyObject_Vectorcall(work->substitute != NULL ? work->substitute : callee, arguments,
-                                     positional | PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+        callee = callee_at(bottom);
     }
-    return replace(work, count + 2 + above, result);
+    return replace(work, count + 2 + above,
+                   PyObject_Vectorcall(callee, arguments, positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                       names));
 }
 
 static enum outcome
@@ -846,7 +844,7 @@ call_unpacked(struct work *work)
 {
     int above = work->instruction->flag ? 1 : 0;
     PyObject *keywords = above ? work->top[-1] : NULL, *arguments = work->top[-1 - above];
-    PyObject *callee = unpacked_callee_at(work->top - above - 3), *tuple, *result;
+    PyObject *callee = callee_at(work->top - above - 3), *tuple, *result;
 
     if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)) {
         return IN_CPYTHON;
@@ -1080,25 +1078,26 @@ framelift_read_instruction(Frame *frame, int first, struct instruction *instruct
     return 0;
 }
 
-/* What a call at `instruction` is going to call, borrowed from the frame's stack: of a method, its function.
- * NULL when it is not an ordinary call, or of something that is written in C. */
+/* What a call at `instruction` is going to call, as one object: a new reference. A method and its object are a
+ * bound method. NULL when the instruction is not an ordinary call or the callee is written in C, and, with an
+ * exception set, for want of memory. */
 PyObject *
 framelift_python_callee(Frame *frame, const struct instruction *instruction)
 {
-    int above = instruction->kind == CALL_OBJECT_WITH_NAMES ? 1 : 0, arguments_at;
-    PyObject *callee;
+    int above = instruction->kind == CALL_OBJECT_WITH_NAMES ? 1 : 0;
+    PyObject **bottom, *callee, *function;
 
     if (instruction->kind != CALL_OBJECT && instruction->kind != CALL_OBJECT_WITH_NAMES) {
         return NULL;
     }
-    callee = callee_at(frame_top(frame) - above - instruction->argument - 2, &arguments_at);
-    if (Py_IS_TYPE(callee, &PyMethod_Type)) {
-        callee = PyMethod_GET_FUNCTION(callee);
+    bottom = frame_top(frame) - above - instruction->argument - 2;
+    callee = callee_at(bottom);
+    function = Py_IS_TYPE(callee, &PyMethod_Type) ? PyMethod_GET_FUNCTION(callee) : callee;
+    if (!PyFunction_Check(function)
+        && (function != callee || PyType_Check(callee) || !PyType_HasFeature(Py_TYPE(callee), Py_TPFLAGS_HEAPTYPE))) {
+        return NULL;
     }
-    if (PyFunction_Check(callee)) {
-        return callee;
-    }
-    return PyType_Check(callee) || !(Py_TYPE(callee)->tp_flags & Py_TPFLAGS_HEAPTYPE) ? NULL : callee;
+    return object_at(bottom) == NULL ? Py_NewRef(callee) : PyMethod_New(callee, object_at(bottom));
 }
 
 /* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`

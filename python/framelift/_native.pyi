@@ -1,12 +1,20 @@
 """The native half, for type checkers and readers (``tests/execute/test_stub.py`` compares the two)."""
 
 from collections.abc import Callable, Sequence
-from types import CodeType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any, Final, SupportsIndex, final
 
 __version__: Final[str]
 
 Operand = tuple[str, Any]
+OnMiss = Callable[["CompiledCallable", tuple[Any, ...], "Failures", int], "Entry | None"]
+
+@final
+class Unbound:
+    """The type of ``UNBOUND``."""
+
+UNBOUND: Final[Unbound]
+"""Stands for an empty place among the locals and operands of a frame."""
 
 @final
 class CompiledCallable:
@@ -16,15 +24,17 @@ class CompiledCallable:
         self,
         function: FunctionType,
         bound_self: object | None,
-        on_miss: Callable[[CompiledCallable, tuple[Any, ...], Failures], Entry | None] | None,
+        on_miss: OnMiss | None,
     ) -> None: ...
     def __call__(self, *arguments: Any, **keywords: Any) -> Any: ...
     def __get__(self, instance: object | None, owner: type | None = None) -> Any: ...
     def __reduce__(self) -> str: ...
-    def add(self, entry: Entry, /) -> None: ...
+    def add(self, entry: Entry, offset: int = 0) -> None: ...
+    def entries_at(self, offset: int, /) -> tuple[Entry, ...]: ...
     def clear(self) -> None: ...
 
-    on_miss: Callable[[CompiledCallable, tuple[Any, ...], Failures], Entry | None] | None
+    on_miss: OnMiss | None
+    child_for: Callable[[Any], Callable[..., Any] | None] | None
     passthrough: bool
     @property
     def function(self) -> FunctionType: ...
@@ -32,6 +42,8 @@ class CompiledCallable:
     def bound_self(self) -> object | None: ...
     @property
     def entries(self) -> tuple[Entry, ...]: ...
+    @property
+    def resume_points(self) -> tuple[int, ...]: ...
     @property
     def misses(self) -> int: ...
     @property
@@ -68,6 +80,7 @@ class Entry:
         program: ExitProgram,
         replayable: bool,
         info: Any,
+        stop: tuple[int, int, int] | None = None,
     ) -> Entry: ...
     @staticmethod
     def cpython(tree: GuardTree, info: Any) -> Entry: ...
@@ -81,6 +94,8 @@ class Entry:
     def replayable(self) -> bool: ...
     @property
     def runs_in_cpython(self) -> bool: ...
+    @property
+    def stop(self) -> tuple[int, int, int] | None: ...
     @property
     def info(self) -> Any: ...
     @property
@@ -157,6 +172,12 @@ def compiling(flag: bool) -> bool: ...
 def set_graph_error_hook(
     hook: Callable[[CompiledCallable, Entry, Exception], object] | None, /
 ) -> Callable[[CompiledCallable, Entry, Exception], object] | None: ...
+def testing_start_at(
+    function: FunctionType, offset: int, slots: Sequence[Any], stack: Sequence[Any]
+) -> Any: ...
+def testing_state(
+    frame: FrameType, depth: int | None = None
+) -> tuple[tuple[Any, ...], tuple[Any, ...], int]: ...
 def calibrate_torch(
     probes: list[Any],
     facts: Callable[..., Any],

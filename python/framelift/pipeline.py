@@ -78,6 +78,7 @@ class Compilation:
         self.dynamic = dynamic
         self.recompile_limit = recompile_limit
         self.records: list[CaptureRecord] = []
+        self.limited: set[int] = set()
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
         self.children: weakref.WeakKeyDictionary[object, dict] = weakref.WeakKeyDictionary()
@@ -85,6 +86,7 @@ class Compilation:
     def reset(self) -> None:
         """Forget what was learnt and recorded."""
         self.records.clear()
+        self.limited.clear()
         self.children.clear()
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
@@ -195,6 +197,9 @@ class Compilation:
         texts = [one.text for one in failed]
         if self.fullgraph:
             raise LimitReached(self.name, limit, texts)
+        if offset in self.limited:
+            return True
+        self.limited.add(offset)
         count("limits", self.name)
         count("graph_break", reasons.CACHE_SIZE_LIMIT.title)
         message = f"{reasons.CACHE_SIZE_LIMIT.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"

@@ -206,6 +206,12 @@ def symbolic_expression(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool)
     return node.expr
 
 
+def symbol_hint(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> int | float | bool | None:
+    """The number a symbolic number has in this call, without assuming it; None where it depends on data."""
+    node = symbolic.node
+    return node.hint if node.has_hint() else None
+
+
 def shape_guards(shape_env: ShapeEnv) -> list[sympy.Basic]:
     """Every condition the shape environment has assumed so far, deferred ones included."""
     found = [guard.expr for guard in shape_env.guards]
@@ -1162,9 +1168,23 @@ def plain_value_types() -> list[type]:
     return [torch.device]
 
 
+enter_inference_mode = torch.autograd.grad_mode._enter_inference_mode
+"""Enters inference mode and returns the context to leave it with."""
+exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
+"""Leaves the inference mode of a context."""
+
+
 def modes_active() -> bool:
-    """Whether a torch function mode or a dispatch mode of the program is active on this thread."""
-    return torch._C._len_torch_function_stack() > 0 or torch._C._len_torch_dispatch_stack() > 0
+    """Whether a torch function mode or a dispatch mode of the program is active on this thread.
+
+    The mode of ``torch.set_default_device`` does not count: it gives constructors a device, in a graph too, and
+    the guarded state tells which one it is.
+    """
+    from torch.utils._device import DeviceContext
+
+    functions = torch._C._len_torch_function_stack()
+    default_device = functions == 1 and type(torch._C._get_function_stack_at(0)) is DeviceContext
+    return (functions > 0 and not default_device) or torch._C._len_torch_dispatch_stack() > 0
 
 
 def graph_break_functions() -> tuple[Any, ...]:

@@ -30,6 +30,15 @@ impl Counter {
     }
 }
 
+/// Where a segment ends that does not end with a return: before the instruction at `offset`, with so many
+/// locals and cells and so many operands.
+#[derive(Clone, Copy)]
+pub struct Stop {
+    pub offset: u32,
+    pub slot_count: usize,
+    pub depth: usize,
+}
+
 /// What runs when the guards hold: the graph on some of the collected objects, then the exit program.
 pub struct Plan {
     /// None where there is no tensor work.
@@ -40,9 +49,12 @@ pub struct Plan {
     pub program: Py<ExitProgram>,
     /// Nothing irreversible happens before the exit program commits.
     pub replayable: bool,
+    /// None: the program's result is what the function returns. Else it is the state of the frame there, a
+    /// tuple of locals and cells and then operands, the lowest first, with `UNBOUND` for empty places.
+    pub stop: Option<Stop>,
 }
 
-/// `Entry(tree, graph, graph_inputs, program, replayable, info)`, or `Entry.cpython(tree, info)`.
+/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None)`, or `Entry.cpython(tree, info)`.
 #[pyclass(frozen, weakref, module = "framelift._native")]
 pub struct Entry {
     /// The facts.
@@ -74,6 +86,12 @@ impl Entry {
         }
     }
 
+    /// Where its segment ends inside the function, if it does.
+    #[inline]
+    pub fn stop(&self) -> Option<Stop> {
+        self.plan.as_ref().and_then(|plan| plan.stop)
+    }
+
     /// The entry behind a pointer.
     ///
     /// # Safety
@@ -92,13 +110,16 @@ impl Entry {
 #[pymethods]
 impl Entry {
     #[new]
+    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None))]
     fn new(
+        py: Python<'_>,
         tree: Py<GuardTree>,
         graph: Option<Py<PyAny>>,
         graph_inputs: Vec<usize>,
         program: Py<ExitProgram>,
         replayable: bool,
         info: Py<PyAny>,
+        stop: Option<(u32, usize, usize)>,
     ) -> PyResult<Self> {
         let slots = tree.get().slot_count();
         let (slots_needed, outputs_needed) = (program.get().slots_needed, program.get().outputs_needed);
@@ -117,11 +138,26 @@ impl Entry {
                 "inputs or outputs of a graph, but there is no graph",
             ));
         }
+        let stop = stop.map(|(offset, slot_count, depth)| Stop {
+            offset,
+            slot_count,
+            depth,
+        });
+        if let Some(stop) = stop {
+            let expected = stop.slot_count.saturating_add(stop.depth);
+            if program.get().result_length(py) != Some(expected) {
+                return Err(PyValueError::new_err(format!(
+                    "a program for a stop with {} slots and {} operands must result in a tuple of {expected}",
+                    stop.slot_count, stop.depth
+                )));
+            }
+        }
         let plan = Plan {
             graph,
             graph_inputs: graph_inputs.into_boxed_slice(),
             program,
             replayable,
+            stop,
         };
         Ok(Self::with(tree, Some(plan), info))
     }
@@ -154,6 +190,11 @@ impl Entry {
     #[getter]
     fn replayable(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| plan.replayable)
+    }
+
+    #[getter(stop)]
+    fn stop_for_python(&self) -> Option<(u32, usize, usize)> {
+        self.stop().map(|stop| (stop.offset, stop.slot_count, stop.depth))
     }
 
     #[getter]

@@ -12,11 +12,16 @@ mod call;
 mod compiling;
 mod failures;
 mod graph_errors;
+mod resume_points;
 mod type_object;
 
 use crate::cache::Counter;
 use crate::objects::Object;
 use bind::Signature;
+pub use bind::Call;
+pub use call::{Found, Hit, ask_child_for, call_function, find_entry, report_graph_error};
+pub use type_object::is_compiled;
+use resume_points::ResumePoints;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -33,6 +38,10 @@ pub struct CompiledCallable {
     on_miss: Object,
     /// An exact tuple of `Entry`, in the order in which they are tried.
     entries: Object,
+    /// Entries of resume points inside the function; None while there are none.
+    resume_points: Option<Box<ResumePoints>>,
+    /// Asked what to call in place of a callee at a break; None or null for nobody.
+    child_for: Object,
     /// The code object that `signature` describes; null before the first call.
     code: Object,
     signature: Signature,
@@ -45,6 +54,44 @@ pub struct CompiledCallable {
     fallbacks: Counter,
     /// Calls whose graph raised and which CPython ran.
     graph_errors: Counter,
+}
+
+impl CompiledCallable {
+    /// Borrowed.
+    pub fn function(&self) -> Object {
+        self.function
+    }
+
+    /// The code object of the last call that was bound; borrowed.
+    pub fn code(&self) -> Object {
+        self.code
+    }
+
+    /// Borrowed; null for nobody.
+    pub fn child_for(&self) -> Object {
+        // SAFETY: only compares with the address of None.
+        if self.child_for == unsafe { ffi::Py_None() } {
+            std::ptr::null_mut()
+        } else {
+            self.child_for
+        }
+    }
+
+    /// How many of the bound arguments are those of named parameters.
+    pub fn named_parameters(&self) -> usize {
+        (self.signature.code.positional + self.signature.code.keyword_only) as usize
+    }
+
+    /// Whether a segment may be looked for: not while passing through, nor while this thread compiles.
+    pub fn is_on(&self) -> bool {
+        self.vectorcall as usize == call::compiled as ffi::vectorcallfunc as usize
+            && !compiling::is_compiling()
+    }
+
+    /// One more call, or rest of a call, that CPython runs.
+    pub fn count_fallback(&self) {
+        self.fallbacks.add();
+    }
 }
 
 /// Adds `CompiledCallable` and the functions around it to `framelift._native`.

@@ -1,7 +1,8 @@
 //! `framelift._native`: the part of framelift that runs on every call.
 //!
 //! A call enters [`callable`], which binds its arguments, walks the entries of [`cache`] through their
-//! [`guards`], and runs the first that holds through [`execute`]. [`rules`] answers how a callable met
+//! [`guards`], and runs the first that holds through [`execute`]; one that stops inside the function goes on in
+//! the call's own frame, in [`frames`]. [`rules`] answers how a callable met
 //! during capture is to be treated; [`torch_abi`] reads tensors without a Python frame; [`layout`]
 //! checks at import that CPython's structures are where this build expects them.
 //!
@@ -26,6 +27,7 @@ mod boundary;
 mod cache;
 mod callable;
 mod execute;
+mod frames;
 mod guards;
 mod layout;
 mod objects;
@@ -44,5 +46,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<execute::ExitProgram>()?;
     module.add_class::<cache::Entry>()?;
     callable::register(module)?;
+    frames::register(module)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -38,7 +38,7 @@ class TestEntries:
         assert (program.misses, program.fallbacks) == (0, 0)
 
     def test_a_miss_asks_and_tries_what_it_gets(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             asked.append((callable_, arguments, failures()))
             new = entry(tree(type(arguments[0])))
             callable_.add(new)
@@ -316,7 +316,7 @@ class TestSwitches:
         assert program(4) == 4
 
     def test_a_call_met_inside_on_miss(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             previous = _native.compiling(True)
             try:
                 inner.append(program(arguments[0] + 1))

@@ -140,7 +140,7 @@ class TestNoLeaks:
             level_over(call, thing, bound_self, function, program)
 
     def test_an_on_miss_that_raises_or_returns_nonsense(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             failures()
             if answer is None:
                 raise LookupError
@@ -279,7 +279,7 @@ class TestCollected:
         def build():
             thing = Thing()
 
-            def on_miss(callable_, arguments, failures):
+            def on_miss(callable_, arguments, failures, offset):
                 thing.failures = failures
 
             CompiledCallable(lambda x: x, None, on_miss)(thing)

@@ -19,7 +19,7 @@ class Last:
     def __del__(self, print=print):
         print(self.program(4), self.program.entries, self.program.misses)
 
-program = CompiledCallable(lambda x: 2 * x, None, lambda callable_, arguments, failures: None)
+program = CompiledCallable(lambda x: 2 * x, None, lambda callable_, arguments, failures, offset: None)
 builtins.last = Last(program)
 """
 

@@ -46,7 +46,7 @@ class TestRecursion:
         program.clear()
 
     def test_through_on_miss(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             return program(*arguments)
 
         program = CompiledCallable(lambda x: x, None, on_miss)
@@ -86,7 +86,7 @@ class TestChangesDuringACall:
         assert [one.hits for one in program.entries] == [1, 1, 0]
 
     def test_an_on_miss_that_replaces_itself(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             callable_.on_miss = None
             gc.collect()
             return None
@@ -97,7 +97,7 @@ class TestChangesDuringACall:
         assert program.on_miss is None
 
     def test_an_on_miss_that_switches_the_callable_off(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             callable_.passthrough = True
             return entry(tree(int), result=("const", "entry"))
 
@@ -105,7 +105,7 @@ class TestChangesDuringACall:
         assert [program(1), program(1)] == ["entry", 1]
 
     def test_an_on_miss_that_changes_the_code(self):
-        def on_miss(callable_, arguments, failures):
+        def on_miss(callable_, arguments, failures, offset):
             callable_.__code__ = (lambda x: "new").__code__
             gc.collect()
 
@@ -132,7 +132,7 @@ def test_threads():
     def function(x, y=1, *rest, z=2, **extra):
         return (x, y, rest, z, extra)
 
-    def on_miss(callable_, arguments, failures):
+    def on_miss(callable_, arguments, failures, offset):
         failures()
         new = make(type(arguments[0]))
         callable_.add(new)

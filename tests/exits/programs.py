@@ -572,3 +572,11 @@ def _():
         return x + 1, zlib.crc32(b"abc")
 
     return Case(f, (floats(2),))
+
+
+@exits("set-order")
+def _():
+    def f(x):
+        return x + 1, [name for name in {str(x.ndim), "other"}]
+
+    return Case(f, (floats(2),))

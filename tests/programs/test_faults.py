@@ -128,7 +128,7 @@ def injected_fault(*_, **__):
 
 def test_a_tracer_failure_names_itself_once_and_cpython_runs(monkeypatch, caplog):
     framelift.reset()
-    monkeypatch.setattr(framelift.pipeline, "capture_call", injected_fault)
+    monkeypatch.setattr(framelift.pipeline, "capture_segment", injected_fault)
     items = []
     compiled = framelift.compile(fill, backend="eager")
     with warnings.catch_warnings(record=True) as caught:
@@ -142,7 +142,7 @@ def test_a_tracer_failure_names_itself_once_and_cpython_runs(monkeypatch, caplog
 
 
 def test_a_tracer_failure_raises_where_tests_ask_for_it(monkeypatch):
-    monkeypatch.setattr(framelift.pipeline, "capture_call", injected_fault)
+    monkeypatch.setattr(framelift.pipeline, "capture_segment", injected_fault)
     compiled = framelift.compile(fill, backend="eager")
     with (
         framelift.config.patch(raise_internal_errors=True),

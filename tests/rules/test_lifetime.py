@@ -5,9 +5,8 @@ from __future__ import annotations
 import gc
 import weakref
 
-from framelift._native import RuleTable
-
 from framelift import rules
+from framelift._native import RuleTable
 from framelift.rules import RuleKind
 from framelift.rules.lookup import _table
 

@@ -6,9 +6,9 @@ import functools
 
 import pytest
 import torch
-from framelift._native import CompiledCallable
 
 from framelift import controls, rules
+from framelift._native import CompiledCallable
 from framelift.module import make_twin
 from framelift.rules import RuleKind
 from framelift.rules.markers import DISABLED, DISABLED_RECURSIVELY

@@ -84,7 +84,7 @@ class EffectLog:
             self._changed.add(id(target))
             self.records.append(ContentsChanged(target))
 
-    def replaces_contents(self, target: DictObject) -> bool:
+    def replaces_contents(self, target: Object) -> bool:
         """Whether the whole contents are stored at the exit, so that single stores need no records."""
         return id(target) in self._changed
 

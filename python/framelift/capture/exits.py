@@ -10,11 +10,13 @@ they refer to themselves, containers are made empty first and filled afterwards.
 
 from __future__ import annotations
 
+import _thread
 import collections
 import functools
 import os
 import types
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,6 +39,7 @@ from framelift.capture.values import (
     DictObject,
     FunctionObject,
     GeneratorObject,
+    IdentityNumber,
     Instance,
     IteratorObject,
     Lazy,
@@ -55,6 +58,10 @@ from framelift.guards.sources import Held
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
+if TYPE_CHECKING:
+    from framelift.capture.interpreter import Interpreter
+    from framelift.guards.sources import Source
+
 Operand = tuple[str, Any]
 
 POLYFILLS = os.path.dirname(polyfills.__file__)
@@ -68,7 +75,7 @@ class Cycle(Exception):
 class ExitWriter:
     """Writes one exit program. ``graph_outputs`` are the nodes the graph must return, in order."""
 
-    def __init__(self, vm) -> None:
+    def __init__(self, vm: Interpreter) -> None:
         self.vm = vm
         self.operations: list[tuple] = []
         self.graph_outputs: list[Any] = []
@@ -97,7 +104,11 @@ class ExitWriter:
             commits += self._commit(record)
         for tensor in self._tensors_with_attributes():
             names, values = zip(*mapping.items(self.vm, tensor.attributes), strict=True)
-            commits.append(call(set_attributes, [self.operand(tensor), const(tuple(n.value for n in names))], values, self))
+            commits.append(
+                call(
+                    set_attributes, [self.operand(tensor), const(tuple(n.value for n in names))], values, self
+                )
+            )
         self.operations += self._fills
         return operand, commits
 
@@ -105,7 +116,9 @@ class ExitWriter:
         return [
             value
             for value in self.vm.tensors.values()
-            if value.real is None and value.attributes is not None and value.attributes.items
+            if value.real is None
+            and value.attributes is not None
+            and value.attributes.items
             and value.node in self._outputs
         ]
 
@@ -140,16 +153,16 @@ class ExitWriter:
         self._built[id(value)] = operand
         return operand
 
-    def _outside(self, real: object, source) -> Operand:
+    def _outside(self, real: object, source: Source) -> Operand:
         if isinstance(source, Held):
             return const(real)
         return ("slot", self.vm.guards.collect(source))
 
-    def operands(self, values) -> list[Operand]:
+    def operands(self, values: Iterable[Value]) -> list[Operand]:
         """Operands of several values."""
         return [self.operand(value) for value in values]
 
-    def _graph_output(self, node) -> Operand:
+    def _graph_output(self, node: Any) -> Operand:
         index = self._outputs.get(node)
         if index is None:
             index = self._outputs[node] = len(self.graph_outputs)
@@ -181,11 +194,17 @@ class ExitWriter:
                 return self._build_method(value)
             case IteratorObject():
                 return self._build_iterator(value)
+            case IdentityNumber():
+                if value.owner is None:
+                    return self.emit(("call", const(_thread.get_ident), [], ()))
+                return self.emit(call(id, [], (value.owner,), self))
             case ConstructedObject():
                 operands = self.operands([*value.arguments, *value.keywords.values()])
                 return self.emit(("call", const(value.cls), operands, tuple(value.keywords)))
             case ViewObject():
-                method = {type({}.keys()): dict.keys, type({}.items()): dict.items}.get(value.cls, dict.values)
+                method = {type({}.keys()): dict.keys, type({}.items()): dict.items}.get(
+                    value.cls, dict.values
+                )
                 return self.emit(call(method, [], (value.mapping,), self))
             case Instance():
                 return self._build_instance(value)
@@ -210,7 +229,9 @@ class ExitWriter:
             return self.emit(("list", self.operands(value.items)))
         if cls is list:
             made = self._built[id(value)] = self.emit(("list", []))
-            self._fills.append(("call", const(list.extend), [made, self.emit(("list", self.operands(value.items)))], ()))
+            self._fills.append(
+                ("call", const(list.extend), [made, self.emit(("list", self.operands(value.items)))], ())
+            )
             return made
         if issubclass(cls, collections.deque):
             made = self.emit(("call", const(collections.deque.__new__), [const(cls)], ()))
@@ -275,7 +296,9 @@ class ExitWriter:
                 self.emit(call(descriptor.__set__, [made], (part,), self))
         self.emit(call(BaseException.__suppress_context__.__set__, [made], (suppress,), self))
         if value.attributes is not None and value.attributes.items:
-            self._fill_attributes(Instance(value.cls) if value.attributes is None else value, made, slots=False)
+            self._fill_attributes(
+                Instance(value.cls) if value.attributes is None else value, made, slots=False
+            )
         return made
 
     def _fill_attributes(self, value: Object, made: Operand, slots: bool = True) -> None:
@@ -318,7 +341,9 @@ class ExitWriter:
 
     def _build_cell(self, value: CellObject) -> Operand:
         if not self._empty_first:
-            return self.emit(call(types.CellType, [], () if value.contents is None else (value.contents,), self))
+            return self.emit(
+                call(types.CellType, [], () if value.contents is None else (value.contents,), self)
+            )
         made = self._built[id(value)] = self.emit(("call", const(types.CellType), [], ()))
         if value.contents is not None:
             self._fills.append(("cell_set", made, self.operand(value.contents)))
@@ -327,7 +352,9 @@ class ExitWriter:
     def _build_method(self, value: MethodObject) -> Operand:
         function = self.vm.look(value.function)
         if isinstance(function, Constant) and hasattr(type(function.value), "__get__"):
-            return self.emit(call(type(function.value).__get__, [const(function.value)], (value.owner,), self))
+            return self.emit(
+                call(type(function.value).__get__, [const(function.value)], (value.owner,), self)
+            )
         return self.emit(call(types.MethodType, [], (function, value.owner), self))
 
     def _build_generator(self, value: GeneratorObject) -> Operand:
@@ -367,7 +394,9 @@ class ExitWriter:
                     return [call(record.descriptor.__delete__, [], (record.target,), self)]
                 return [call(record.descriptor.__set__, [], (record.target, record.value), self)]
             case TypeStore():
-                return [call(type.__setattr__, [const(record.target), const(record.name)], (record.value,), self)]
+                return [
+                    call(type.__setattr__, [const(record.target), const(record.name)], (record.value,), self)
+                ]
             case DeferredCall():
                 return [("call", const(record.function), self.operands(record.arguments), record.keywords)]
             case ContentsChanged():
@@ -391,10 +420,16 @@ class ExitWriter:
             case ListObject():
                 items = self.emit(("list", self.operands(target.items)))
                 deque = collections.deque
-                return [("call", const(deque.clear), [place], ()), ("call", const(deque.extend), [place, items], ())]
+                return [
+                    ("call", const(deque.clear), [place], ()),
+                    ("call", const(deque.extend), [place, items], ()),
+                ]
             case SetObject():
                 items = self.emit(("set", self.operands(target.items.values())))
-                return [("call", const(set.clear), [place], ()), ("call", const(set.update), [place, items], ())]
+                return [
+                    ("call", const(set.clear), [place], ()),
+                    ("call", const(set.update), [place, items], ()),
+                ]
             case DictObject():
                 pairs = mapping.items(self.vm, target)
                 return [("dict_clear", place), *(("dict_set", place, *self.operands(pair)) for pair in pairs)]
@@ -406,7 +441,7 @@ def const(value: object) -> Operand:
     return ("const", value)
 
 
-def call(function: object, leading: list[Operand], values, writer: ExitWriter) -> tuple:
+def call(function: object, leading: list[Operand], values: Iterable[Value], writer: ExitWriter) -> tuple:
     """A call operation whose last arguments are values."""
     return ("call", const(function), [*leading, *writer.operands(values)], ())
 
@@ -419,4 +454,3 @@ def dict_storage(cls: type) -> type:
 def set_attributes(target: object, names: tuple[str, ...], *values: object) -> None:
     """Store into an object's ``__dict__``."""
     target.__dict__.update(zip(names, values, strict=True))
-

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 class Frame:
     """One activation of a function.
 
-    ``slots`` are CPython's localsplus (locals, cells, free variables; None is unbound), ``stack`` the operand
-    stack (may hold ``EMPTY``), ``index`` the next instruction, ``handled`` the exception being handled by this
-    frame's generator while it is suspended. ``rounds`` counts the jumps back to each instruction.
+    ``slots`` are CPython's localsplus (locals, cells, free variables; None is unbound), ``stack`` the
+    operand stack (may hold ``EMPTY``), ``index`` the next instruction, ``handled`` the exception being
+    handled by this frame's generator while it is suspended. ``rounds`` counts the jumps back to each
+    instruction.
     """
 
     __slots__ = (

@@ -17,7 +17,7 @@ from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
 from framelift.capture.exceptions import CONTEXT, Raised, raised
-from framelift.capture.values import Constant, FunctionObject, GeneratorObject, Symbol, Tensor, Value
+from framelift.capture.values import Constant, FunctionObject, GeneratorObject, IdentityNumber, Symbol, Tensor, Value
 from framelift.config import config
 from framelift.guards import kinds
 from framelift.observe import reasons
@@ -58,6 +58,7 @@ class Interpreter:
         self.type_lookups: dict[tuple, tuple] = {}
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}
+        self.identity_numbers: dict[int, IdentityNumber] = {}
         self.frames: list[Frame] = []
         self.handled: Value | None = None
         self.executed = 0
@@ -110,10 +111,15 @@ class Interpreter:
             case torch.SymInt():
                 return int(value.symbolic)
             case torch.SymFloat():
-                number = float(value.symbolic)
                 if value.source is not None:
-                    self.guards.add(value.source, kinds.Equals(number))
-                elif number == 0.0 or number != number:  # a condition tells neither zeros nor nans apart
+                    self.guards.add(value.source, kinds.Equals(value.concrete))
+                    return value.concrete
+                if value.inputs and value.concrete is not None:
+                    for part in value.inputs:
+                        self.specialize(part)
+                    return value.concrete
+                number = float(value.symbolic)
+                if number == 0.0 or number != number:  # a condition tells neither zeros nor nans apart
                     raise Break(reasons.SYMBOLIC_VALUE, f"{number} from an expression over floats")
                 return number
             case _:
@@ -123,6 +129,15 @@ class Interpreter:
         """Note that the result depends on which object this is: it must stay distinct from the others noted."""
         if getattr(value, "real", None) is not None and value.source is not None:
             self.identities[id(value)] = value
+
+    def identity_number(self, owner: Value | None) -> IdentityNumber:
+        """``id(owner)``; without an owner the number of the thread."""
+        if owner is not None:
+            self.identity_used(owner)
+        known = self.identity_numbers.get(id(owner))
+        if known is None:
+            known = self.identity_numbers[id(owner)] = IdentityNumber(owner)
+        return known
 
     # -- frames ------------------------------------------------------------------------------------------
 

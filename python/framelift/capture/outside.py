@@ -129,7 +129,7 @@ def open_literal(vm, real: object, source: Source) -> Value:
             pass  # a number that no symbol can have: this entry is for it alone
         else:
             vm.guards.add(source, kinds.TypeIs(type(real)))
-            return Symbol(symbolic, source)
+            return Symbol(symbolic, source, concrete=real)
     if not isinstance(source, Held):
         vm.guards.add(source, kinds.Equals(real))
     return Constant(real, source)

@@ -6,13 +6,15 @@ import types
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from framelift import _native, torch_internals
 from framelift.capture import outside
 from framelift.capture.decode import UndecodableCode, decode
+from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, arguments_of
 from framelift.capture.exits import ExitWriter, Operand
 from framelift.capture.frame import Frame
-from framelift.capture.effects import DeferredCall
 from framelift.capture.interpreter import Interpreter, Stopped
 from framelift.capture.policy import Policy
 from framelift.capture.tables import TABLES
@@ -31,7 +33,8 @@ from framelift.observe.errors import Break
 class Stop:
     """Where a segment ends that does not return: before the instruction at ``offset``.
 
-    Its exit program gives a tuple of ``slot_count`` local slots (CPython's localsplus) and ``depth`` stack items.
+    Its exit program gives a tuple of ``slot_count`` local slots (CPython's localsplus) and ``depth`` stack
+    items.
     """
 
     offset: int
@@ -51,9 +54,9 @@ class ResumePoint:
 class Captured:
     """A segment captured to its end.
 
-    ``graph`` is None if it computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are the exit
-    program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled. ``stop`` is None
-    where the segment ends with the function's return.
+    ``graph`` is None if it computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are the
+    exit program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled. ``stop``
+    is None where the segment ends with the function's return.
     """
 
     graph: FinishedGraph | None
@@ -68,8 +71,8 @@ class Captured:
 class CaptureFailed(Exception):
     """A segment that can't be captured to its end.
 
-    ``error`` is the break, ``guards`` what was looked at until then, ``done`` how many instructions of the frame
-    were completed before.
+    ``error`` is the break, ``guards`` what was looked at until then, ``done`` how many instructions of the
+    frame were completed before.
     """
 
     def __init__(self, error: Break, guards: GuardSet, done: int) -> None:
@@ -84,10 +87,10 @@ def capture_segment(
 ) -> Captured:
     """Capture a segment of one call.
 
-    ``arguments`` are, at offset 0, the bound arguments in the order of the code's first local variables, else the
-    frame's slots and stack (``UNBOUND`` where there is NULL). With ``stop_after`` the segment ends after that many
-    instructions of the frame. With ``check`` the finished graph is verified. Raises ``CaptureFailed``. The thread's
-    torch state is as before, whatever happens.
+    ``arguments`` are, at offset 0, the bound arguments in the order of the code's first local variables,
+    else the frame's slots and stack (``UNBOUND`` where there is NULL). With ``stop_after`` the segment ends
+    after that many instructions of the frame. With ``check`` the finished graph is verified. Raises
+    ``CaptureFailed``. The thread's torch state is as before, whatever happens.
     """
     guards = GuardSet()
     guards.require_state()
@@ -122,7 +125,9 @@ def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ..
         raise Break(reasons.UNSUPPORTED_INSTRUCTION, str(error)) from error
     names = frame.decoded.slots
     if start.offset == 0:
-        frame.slots[: len(arguments)] = [Lazy(item, Argument(i, names[i])) for i, item in enumerate(arguments)]
+        frame.slots[: len(arguments)] = [
+            Lazy(item, Argument(i, names[i])) for i, item in enumerate(arguments)
+        ]
         return frame
     frame.index = frame.decoded.index_at[start.offset]
     slot_count = len(names)
@@ -148,13 +153,15 @@ def open_state(vm: Interpreter, item: object, source: Argument, *, is_cell: bool
 
 
 def run_segment(vm: Interpreter, frame: Frame) -> tuple[Value, Stop | None]:
-    """Interpret until the function returns or the segment is to stop; gives the result or the frame's state."""
+    """Interpret until the function returns or the segment stops; gives the result or the frame's state."""
     try:
         return vm.run(frame), None
     except Stopped:
         return stopped_state(vm, frame)
     except Raised as error:
-        texts = ", ".join(repr(item.value) if isinstance(item, Constant) else "…" for item in arguments_of(error.value))
+        texts = ", ".join(
+            repr(item.value) if isinstance(item, Constant) else "…" for item in arguments_of(error.value)
+        )
         escaped = Break(reasons.ESCAPING_EXCEPTION, f"{error.value.cls.__name__}({texts})")
         escaped.stack = error.stack
         raise escaped from None
@@ -193,6 +200,9 @@ def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> C
         graph: Any = vm.graph.finish(writer.graph_outputs)
     except CallFailed as error:
         raise Break(reasons.UNSUPPORTED_OPERATOR, str(error)) from error
+    if graph.mutated_inputs:  # a write through one name must not be missed through another
+        tensors = zip(graph.inputs, graph.example_inputs, strict=True)
+        vm.guards.distinct([s for s, item in tensors if isinstance(item, torch.Tensor) and not isinstance(s, Held)])
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
     return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop)
@@ -212,6 +222,8 @@ def guard_identities(vm: Interpreter) -> None:
             continue
         groups.append([target, *(v for v in opened if v is not target and type(v.real) is cls)])
     for group in groups:
-        sources = [value.source for value in group if value.source is not None and not isinstance(value.source, Held)]
+        sources = [
+            value.source for value in group if value.source is not None and not isinstance(value.source, Held)
+        ]
         if len(sources) > 1:
             vm.guards.distinct(sources)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import fx
 
+from framelift import torch_internals
+
 if TYPE_CHECKING:
     from framelift.graph.shapes import Binding
 
@@ -20,8 +22,8 @@ EFFECT = "framelift_effect"
 """The key of ``fx.Node.meta`` that marks a node which stays although nobody uses it: "data" if it writes to
 a tensor or draws random numbers, "state" if it changes something else."""
 
-enter_inference_mode = torch.autograd.grad_mode._enter_inference_mode
-exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
+enter_inference_mode = torch_internals.enter_inference_mode
+exit_inference_mode = torch_internals.exit_inference_mode
 
 PLAIN_RESULTS = (
     bool,

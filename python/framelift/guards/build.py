@@ -70,6 +70,8 @@ def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Descriptio
             return ("dict_missing", key)
         case kinds.SetEquals(expected):
             return ("set_equals", expected)
+        case kinds.SetOrder(expected):
+            return ("set_order", expected)
         case kinds.TypeAttribute(name, expected, after):
             present = expected is not kinds.ABSENT
             return ("type_attribute", name, present, expected if present else None, after)

@@ -83,6 +83,13 @@ class SetEquals(Guard):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SetOrder(Guard):
+    """A set or frozenset that gives exactly these members in this order when it is iterated over."""
+
+    expected: tuple
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TypeAttribute(Guard):
     """The value is a class whose method resolution order gives ``expected`` (by identity) for ``name``.
 

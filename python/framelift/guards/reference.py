@@ -160,6 +160,8 @@ def holds(guard: Guard, value: Any, other: Callable[[Source], object]) -> bool:
             return isinstance(value, dict) and not dict.__contains__(value, key)
         case kinds.SetEquals(expected):
             return isinstance(value, set | frozenset) and same_members(tuple(value), tuple(expected))
+        case kinds.SetOrder(expected):
+            return isinstance(value, set | frozenset) and exactly_equal(tuple(set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value)), expected)
         case kinds.TypeAttribute(name, expected, after):
             return isinstance(value, type) and _type_lookup(value, name, after) is expected
         case kinds.Mro(expected):

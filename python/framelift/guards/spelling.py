@@ -124,6 +124,8 @@ def spell_demand(guard: Guard) -> str:
             return f"keys {spell_value(expected)}"
         case kinds.DictMissing(key):
             return f"no key {spell_value(key)}"
+        case kinds.SetOrder(expected):
+            return f"iterated in the order {spell_value(expected)}"
         case kinds.SetEquals(expected):
             return f"members {spell_value(expected)}"
         case kinds.TypeAttribute(name, expected, after):

@@ -360,6 +360,11 @@ CLOCK = reason(
     "What it says is different at each call; the graph is made once.",
     "Read the clock around the call of the compiled function.",
 )
+SET_ORDER = reason(
+    "FL149", "set-order", "Order of a set made during capture",
+    "The order in which a set gives its members depends on its C storage, which exists only when it is real.",
+    "Iterate over `sorted(the_set)`, or use a dict as an ordered set.",
+)
 EXCEPTION_FROM_OUTSIDE = reason(
     "FL146", "exception-from-outside", "Exception object that was made outside",
     "Raising it changes its traceback and its context, which can't be replayed at the exit.",

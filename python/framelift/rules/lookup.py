@@ -5,9 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, TypeVar
 
-from framelift._native import RuleTable
-
 from framelift import torch_internals
+from framelift._native import RuleTable
 from framelift.rules.homes import homes
 from framelift.rules.markers import MARKERS, rule_of_marker
 from framelift.rules.module_lists import ModuleLists

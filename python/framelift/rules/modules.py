@@ -101,7 +101,7 @@ THIRD_PARTY = (
         "it talks to other machines or to the file system",
         reasons.INPUT_OUTPUT,
     ),
-    Modules("huggingface_hub.dataclasses", RuleKind.INLINE, "it checks the fields of plain objects"),
+    Modules("huggingface_hub.dataclasses", _INLINE, "it checks the fields of plain objects"),
     Modules(
         "huggingface_hub.* safetensors.* datasets.*", _SKIP, "it loads and stores files", reasons.INPUT_OUTPUT
     ),
@@ -118,12 +118,15 @@ THIRD_PARTY = (
 
 TORCH = (
     Modules(
-        "torch._dynamo.* torch._inductor.* torch._export.* torch.export.* torch._compile torch.compiler.* "
+        "torch._dynamo.* torch._inductor.* torch._export.* torch.export.* torch.compiler.* "
         "torch._functorch._aot_autograd.* torch._functorch.aot_autograd torch._functorch.partitioners "
         "torch._functorch.compilers torch._functorch.compile_utils torch._subclasses.* torch._guards "
         "torch._lazy.* torch._precompile* torch._strobelight.* torch.utils._strobelight.*",
         _SKIP,
         "it is part of a compiler, which a compiled function does not run",
+    ),
+    Modules(
+        "torch._compile", _SKIP, "torch has marked it so that compilers leave it alone", reasons.DISABLED_CALL
     ),
     Modules("torch._functorch.deprecated", _INLINE, "it forwards to torch.func"),
     Modules("torch.fx.*", _SKIP, "it builds or transforms graphs"),

@@ -12,9 +12,8 @@ import types
 from collections.abc import Callable
 from typing import final
 
-from framelift._native import CompiledCallable
-
 from framelift import torch_internals
+from framelift._native import CompiledCallable
 from framelift.observe import reasons
 from framelift.rules.homes import (
     C_FUNCTION_TYPES,

@@ -372,7 +372,7 @@ METHODS = (
         "torch._C",
         "_FunctionBase.apply",
         _BUILTIN,
-        "an autograd function is captured by its own forward",
+        "an autograd function is not captured yet",
         reasons.AUTOGRAD_FUNCTION,
     ),
     Rows("torch", "device.__enter__ device.__exit__", _DISALLOWED, _FUNCTION_MODE, reasons.GLOBAL_STATE),

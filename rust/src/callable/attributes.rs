@@ -2,9 +2,10 @@
 
 use crate::boundary;
 use crate::cache::{Counter, appended};
+use crate::callable::resume_points::ResumePoints;
 use crate::callable::{CompiledCallable, call};
 use crate::objects::Object;
-use pyo3::exceptions::{PyAttributeError, PyTypeError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString, PyTuple};
@@ -130,10 +131,31 @@ unsafe extern "C" fn set_forwarded(object: Object, value: Object, name: *mut c_v
 
 // Methods.
 
-unsafe extern "C" fn add(object: Object, entry: Object) -> Object {
+/// `add(entry, offset=0)`
+unsafe extern "C" fn add(object: Object, arguments: Object, keywords: Object) -> Object {
     boundary::attached(|py| {
-        // SAFETY: a live object.
-        let entry = unsafe { Bound::from_borrowed_ptr(py, entry) };
+        let names = [c"entry".as_ptr(), c"offset".as_ptr(), std::ptr::null()];
+        let (mut entry, mut point) = (std::ptr::null_mut(), 0_isize);
+        // SAFETY: the format asks for an object and a Py_ssize_t.
+        let parsed = unsafe {
+            ffi::PyArg_ParseTupleAndKeywords(
+                arguments,
+                keywords,
+                c"O|n:add".as_ptr(),
+                names.as_ptr().cast_mut().cast(),
+                &raw mut entry,
+                &raw mut point,
+            )
+        };
+        if parsed == 0 {
+            return Err(PyErr::fetch(py));
+        }
+        // SAFETY: a live object, borrowed from the arguments.
+        let entry = unsafe { Bound::<PyAny>::from_borrowed_ptr(py, entry) };
+        if point != 0 {
+            add_to_resume_point(object, &entry, resume_point(point)?)?;
+            return Ok(py.None().into_ptr());
+        }
         let offset = offset_of!(CompiledCallable, entries);
         while !is_cleared(object) {
             // A collection during the allocation may let somebody else add an entry: then once more.
@@ -148,8 +170,91 @@ unsafe extern "C" fn add(object: Object, entry: Object) -> Object {
     })
 }
 
+/// An offset in a code object.
+fn resume_point(offset: isize) -> PyResult<u32> {
+    u32::try_from(offset).map_err(|_| PyValueError::new_err("no such offset"))
+}
+
+fn resume_points<'a>(object: Object) -> &'a mut Option<Box<ResumePoints>> {
+    // SAFETY: our instance; nobody keeps what this gives while other code runs.
+    unsafe { &mut (*object.cast::<CompiledCallable>()).resume_points }
+}
+
+/// The tuple of a resume point.
+fn entries_of_point(py: Python<'_>, object: Object, offset: u32) -> Option<Bound<'_, PyAny>> {
+    let entries = *resume_points(object).as_mut()?.place(offset)?;
+    // SAFETY: an owned tuple.
+    Some(unsafe { Bound::from_borrowed_ptr(py, entries) })
+}
+
+fn add_to_resume_point(object: Object, entry: &Bound<'_, PyAny>, offset: u32) -> PyResult<()> {
+    let py = entry.py();
+    while !is_cleared(object) {
+        // As above: once more if somebody else was here during the allocation.
+        let before = entries_of_point(py, object, offset);
+        let known = before.is_some();
+        let before = before.unwrap_or_else(|| PyTuple::empty(py).into_any());
+        let after = appended(&before, entry)?.into_bound(py);
+        match entries_of_point(py, object, offset) {
+            Some(now) if known && now.is(&before) => {
+                let points = resume_points(object).as_mut();
+                if let Some(place) = points.and_then(|points| points.place(offset)) {
+                    let old = std::mem::replace(place, after.into_ptr());
+                    // SAFETY: the reference that the place held.
+                    unsafe { ffi::Py_DECREF(old) };
+                }
+                break;
+            }
+            None if !known => {
+                let points = resume_points(object).get_or_insert_default();
+                points.insert(offset, after.into_ptr());
+                break;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// `entries_at(offset)`
+unsafe extern "C" fn entries_at(object: Object, offset: Object) -> Object {
+    boundary::attached(|py| {
+        // SAFETY: a live object.
+        let offset = unsafe { Bound::<PyAny>::from_borrowed_ptr(py, offset) };
+        let offset = resume_point(offset.extract()?)?;
+        if offset == 0 {
+            return Ok(field(py, object, offset_of!(CompiledCallable, entries)).into_ptr());
+        }
+        let entries = entries_of_point(py, object, offset);
+        Ok(entries.unwrap_or_else(|| PyTuple::empty(py).into_any()).into_ptr())
+    })
+}
+
+unsafe extern "C" fn get_resume_points(object: Object, _: *mut c_void) -> Object {
+    boundary::attached(|py| {
+        let points = resume_points(object).as_deref();
+        let offsets: Vec<u32> = points.map_or_else(Vec::new, |points| points.iter().map(|point| point.0).collect());
+        Ok(PyTuple::new(py, offsets)?.into_any().into_ptr())
+    })
+}
+
+unsafe extern "C" fn set_child_for(object: Object, value: Object, _: *mut c_void) -> c_int {
+    boundary::attached(|py| {
+        let value = assigned(py, value)?;
+        if !value.is_none() && !value.is_callable() {
+            return Err(PyTypeError::new_err("child_for must be callable or None"));
+        }
+        set_field(object, offset_of!(CompiledCallable, child_for), value);
+        Ok(0)
+    })
+}
+
 unsafe extern "C" fn clear_entries(object: Object, _: Object) -> Object {
     boundary::attached(|py| {
+        if let Some(points) = resume_points(object).take() {
+            // SAFETY: attached.
+            unsafe { points.release() };
+        }
         if !is_cleared(object) {
             set_field(
                 object,
@@ -243,7 +348,21 @@ pub fn attributes() -> Vec<ffi::PyGetSetDef> {
             get_field,
             Some(set_on_miss),
             offset_of!(CompiledCallable, on_miss),
-            c"on_miss(callable, arguments, failures) -> Entry | None, asked when no entry fits.",
+            c"on_miss(callable, arguments, failures, offset) -> Entry | None, asked when no entry fits.",
+        ),
+        attribute(
+            c"child_for",
+            get_field,
+            Some(set_child_for),
+            offset_of!(CompiledCallable, child_for),
+            c"child_for(callee) -> callable | None, asked what to call in place of a callee at a break.",
+        ),
+        attribute(
+            c"resume_points",
+            get_resume_points,
+            None,
+            0,
+            c"The offsets inside the function that have entries.",
         ),
         attribute(
             c"passthrough",
@@ -286,11 +405,19 @@ pub fn attributes() -> Vec<ffi::PyGetSetDef> {
 /// For `Py_tp_methods`.
 pub fn methods() -> Vec<ffi::PyMethodDef> {
     vec![
+        ffi::PyMethodDef {
+            ml_name: c"add".as_ptr(),
+            ml_meth: ffi::PyMethodDefPointer {
+                PyCFunctionWithKeywords: add,
+            },
+            ml_flags: ffi::METH_VARARGS | ffi::METH_KEYWORDS,
+            ml_doc: c"add(entry, offset=0): puts an entry after the others of that resume point.".as_ptr(),
+        },
         method(
-            c"add",
-            add,
+            c"entries_at",
+            entries_at,
             ffi::METH_O,
-            c"add(entry): puts an entry after the others.",
+            c"entries_at(offset): the entries of that resume point, in the order of trying.",
         ),
         method(
             c"clear",

@@ -2,7 +2,8 @@
 //!
 //! References: the caller owns the callable and the arguments during the call; an entry is held while it
 //! is tried and run; the tuple of entries is read anew for each of them, so that nothing depends on what
-//! others do with it meanwhile.
+//! others do with it meanwhile. The driver of frames searches the entries of resume points with the same
+//! functions.
 
 use crate::boundary;
 use crate::cache::{Entry, move_to_front};
@@ -10,12 +11,14 @@ use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
+use crate::frames;
 use crate::guards::Outcome;
 use crate::layout::code_signature;
 use crate::objects::{INLINE, Object, ObjectBuffer, release_all};
 use pyo3::exceptions::{PyReferenceError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::ptr::null_mut;
 
 /// Slots of a guard tree that lie on the stack; a tree that collects more takes them from the heap.
@@ -27,6 +30,39 @@ enum Entered {
     Done(Object),
     /// CPython is to run the function; nothing has happened that it would notice.
     Cpython,
+}
+
+/// An entry whose guards hold.
+pub struct Hit<'a> {
+    /// The entry as an object, held by whoever made this.
+    object: Object,
+    pub entry: &'a Entry,
+    /// What the guards collected: owned references, released by whoever made this unless they were before.
+    pub slots: &'a mut [Object],
+}
+
+impl Hit<'_> {
+    /// Releases what the guards collected, for a call that goes on long after the segment.
+    ///
+    /// # Safety
+    /// The thread is attached, and nobody uses the slots any more.
+    pub unsafe fn release_slots(&mut self) {
+        for slot in &mut *self.slots {
+            let object = std::mem::replace(slot, null_mut());
+            // SAFETY: owned, or null.
+            unsafe { ffi::Py_XDECREF(object) };
+        }
+    }
+}
+
+/// How a search among the entries of a resume point ended.
+pub enum Found<T> {
+    /// An entry fitted and was run.
+    Ran(T),
+    /// CPython is to go on.
+    Nothing,
+    /// An exception is set.
+    Raised,
 }
 
 unsafe fn arrived(arguments: *const Object, flagged: usize, names: Object) -> Call {
@@ -83,7 +119,10 @@ pub unsafe extern "C" fn cleared(_: Object, _: *const Object, _: usize, _: Objec
 }
 
 /// Gives the call to the function itself: CPython runs it.
-unsafe fn call_function(this: *mut CompiledCallable, call: &Call) -> Object {
+///
+/// # Safety
+/// The callable is being called with `call`, by the vectorcall protocol.
+pub unsafe fn call_function(this: *mut CompiledCallable, call: &Call) -> Object {
     // SAFETY: the vectorcall protocol; the callable's fields are alive while it is called.
     unsafe {
         let (function, bound_self) = ((*this).function, (*this).bound_self);
@@ -151,10 +190,10 @@ unsafe fn enter(this: *mut CompiledCallable, call: &Call) -> Entered {
         let given = call.positional + usize::from(!bound_self.is_null());
         if call.names.is_null() && (*this).signature.direct == given as isize {
             if bound_self.is_null() {
-                return find_entry(this, call.arguments, given);
+                return enter_bound(this, call, argument_slice(call.arguments, given));
             }
             if let Some(prepended) = Prepended::new(call, bound_self) {
-                return find_entry(this, prepended.first, given);
+                return enter_bound(this, call, argument_slice(prepended.first, given));
             }
         }
         bind_and_find_entry(this, call)
@@ -181,7 +220,7 @@ unsafe fn bind_and_find_entry(this: *mut CompiledCallable, call: &Call) -> Enter
         let (function, code) = ((*this).function.cast(), ffi::Py_NewRef((*this).code));
         let (bound, outcome) = bind(function, (*this).signature, (*this).bound_self, call, &mut room);
         let entered = match outcome {
-            Ok(()) => find_entry(this, bound.as_ptr(), bound.len()),
+            Ok(()) => enter_bound(this, call, bound),
             Err(Unbound::Cpython) => Entered::Cpython,
             Err(Unbound::Raised) => Entered::Done(null_mut()),
         };
@@ -191,54 +230,108 @@ unsafe fn bind_and_find_entry(this: *mut CompiledCallable, call: &Call) -> Enter
     }
 }
 
-/// Tries the entries in order and then `on_miss`.
-unsafe fn find_entry(this: *mut CompiledCallable, arguments: *const Object, count: usize) -> Entered {
-    // SAFETY: `arguments` are `count` live objects; `entries` is a tuple of `Entry` at all times.
+/// `count` arguments; the pointer of a call without any may be null.
+#[inline]
+unsafe fn argument_slice<'a>(arguments: *const Object, count: usize) -> &'a [Object] {
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: the vectorcall protocol.
+    unsafe { std::slice::from_raw_parts(arguments, count) }
+}
+
+/// A call whose arguments are bound.
+#[inline]
+unsafe fn enter_bound(this: *mut CompiledCallable, call: &Call, arguments: &[Object]) -> Entered {
+    // SAFETY: live objects; the callable is being called.
+    unsafe {
+        match find_entry(this, 0, arguments, &mut |hit| run_entry(this, call, arguments, hit)) {
+            Found::Ran(entered) => entered,
+            Found::Nothing => Entered::Cpython,
+            Found::Raised => Entered::Done(null_mut()),
+        }
+    }
+}
+
+/// Where the tuple of entries for `offset` is kept, null if there is none. Good until entries are added.
+#[inline]
+unsafe fn entries_place(this: *mut CompiledCallable, offset: u32) -> *mut Object {
+    // SAFETY: the callable is alive.
+    unsafe {
+        if offset == 0 {
+            return &raw mut (*this).entries;
+        }
+        let points = &mut (*this).resume_points;
+        let place = points.as_mut().and_then(|points| points.place(offset));
+        place.map_or(null_mut(), std::ptr::from_mut)
+    }
+}
+
+/// Tries the entries of `offset` in order and then `on_miss`; `run` is called with the first that fits.
+///
+/// # Safety
+/// The thread is attached; the callable is being called; the arguments are alive during the search.
+pub unsafe fn find_entry<T>(
+    this: *mut CompiledCallable,
+    offset: u32,
+    arguments: &[Object],
+    run: &mut impl FnMut(&mut Hit<'_>) -> T,
+) -> Found<T> {
+    // SAFETY: what is in a place of entries is a tuple of `Entry` at all times.
     unsafe {
         let mut index = 0;
-        while index < ffi::PyTuple_GET_SIZE((*this).entries) {
-            let object = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM((*this).entries, index));
-            let entered = try_entry(this, object, Some(index), arguments, count);
+        loop {
+            let place = entries_place(this, offset);
+            if place.is_null() || index >= ffi::PyTuple_GET_SIZE(*place) {
+                return miss(this, offset, arguments, run);
+            }
+            let object = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(*place, index));
+            let found = try_entry(this, offset, object, Some(index), arguments, run);
             ffi::Py_DECREF(object);
-            if let Some(entered) = entered {
-                return entered;
+            if let Some(found) = found {
+                return found;
             }
             index += 1;
         }
-        miss(this, arguments, count)
     }
 }
 
 /// Runs the entry if its guards hold. `index` is its place among the entries, if it has one.
 #[inline]
-unsafe fn try_entry(
+unsafe fn try_entry<T>(
     this: *mut CompiledCallable,
+    offset: u32,
     object: Object,
     index: Option<isize>,
-    arguments: *const Object,
-    count: usize,
-) -> Option<Entered> {
+    arguments: &[Object],
+    run: &mut impl FnMut(&mut Hit<'_>) -> T,
+) -> Option<Found<T>> {
     // SAFETY: `object` is an `Entry` that the caller holds.
     let entry = unsafe { Entry::from_pointer(object) };
     // The code may have changed under the entry, and the tree reads as many arguments as it was made for.
-    if entry.argument_count != count {
+    if entry.argument_count != arguments.len() {
         return None;
     }
     let mut room = ObjectBuffer::<INLINE_SLOTS>::new();
     let slots = room.nulls(entry.slot_count);
-    // SAFETY: `arguments` are `count` live objects, `slots` as many nulls as the tree collects.
-    match unsafe { entry.tree.get().evaluate(arguments, slots) } {
+    // SAFETY: the arguments are live objects, `slots` as many nulls as the tree collects.
+    match unsafe { entry.tree.get().evaluate(arguments.as_ptr(), slots) } {
         Outcome::Miss => None,
-        Outcome::Error => Some(Entered::Done(null_mut())),
+        Outcome::Error => Some(Found::Raised),
         Outcome::Hit => {
             entry.hits.add();
             // SAFETY: as above; a hit has filled every slot with a reference that is ours.
             unsafe {
-                let stale = index.map_or(null_mut(), |index| to_front(this, object, index));
-                let entered = run_entry(this, object, entry, slots);
-                release_all(slots);
+                let stale = index.map_or(null_mut(), |index| to_front(this, offset, object, index));
+                let mut hit = Hit {
+                    object,
+                    entry,
+                    slots,
+                };
+                let ran = run(&mut hit);
+                release_all(hit.slots);
                 ffi::Py_XDECREF(stale);
-                Some(entered)
+                Some(Found::Ran(ran))
             }
         }
     }
@@ -246,81 +339,137 @@ unsafe fn try_entry(
 
 /// Moves the entry that hit to the front, if it is still where it was found.
 #[inline]
-unsafe fn to_front(this: *mut CompiledCallable, object: Object, index: isize) -> Object {
+unsafe fn to_front(this: *mut CompiledCallable, offset: u32, object: Object, index: isize) -> Object {
     if index == 0 {
         return null_mut();
     }
-    // SAFETY: `entries` is a tuple at all times.
+    // SAFETY: what is in a place of entries is a tuple at all times.
     unsafe {
-        let entries = (*this).entries;
-        if index >= ffi::PyTuple_GET_SIZE(entries) || ffi::PyTuple_GET_ITEM(entries, index) != object {
+        let place = entries_place(this, offset);
+        if place.is_null()
+            || index >= ffi::PyTuple_GET_SIZE(*place)
+            || ffi::PyTuple_GET_ITEM(*place, index) != object
+        {
             return null_mut();
         }
-        move_to_front(&raw mut (*this).entries, index)
+        move_to_front(place, index)
     }
 }
 
+/// Runs an entry for the start of the function.
 #[inline]
-unsafe fn run_entry(this: *mut CompiledCallable, object: Object, entry: &Entry, slots: &[Object]) -> Entered {
-    let Some(plan) = &entry.plan else {
+unsafe fn run_entry(
+    this: *mut CompiledCallable,
+    call: &Call,
+    arguments: &[Object],
+    hit: &mut Hit<'_>,
+) -> Entered {
+    let Some(plan) = &hit.entry.plan else {
         // SAFETY: the callable is alive while it is called.
         unsafe { (*this).fallbacks.add() };
         return Entered::Cpython;
     };
-    // SAFETY: the guards hold, so `slots` are live objects; the entry is held by the caller.
-    match unsafe { run(plan, slots) } {
+    if plan.stop.is_some() {
+        // SAFETY: as above.
+        return unsafe { enter_frame(this, call, arguments, hit) };
+    }
+    // SAFETY: the guards hold, so the slots are live objects; the entry is held by the caller.
+    match unsafe { run(plan, hit.slots) } {
         Ran::Done(result) => Entered::Done(result),
         Ran::Replay => {
-            entry.graph_errors.add();
             // SAFETY: an exception is set.
-            unsafe {
-                (*this).graph_errors.add();
-                (*this).fallbacks.add();
-                graph_errors::report(this.cast(), object);
-            }
+            unsafe { report_graph_error(this, hit) };
             Entered::Cpython
         }
+    }
+}
+
+/// Runs an entry that stops inside the function, in the frame of this call.
+#[inline(never)]
+unsafe fn enter_frame(
+    this: *mut CompiledCallable,
+    call: &Call,
+    arguments: &[Object],
+    hit: &mut Hit<'_>,
+) -> Entered {
+    // SAFETY: the callable is being called with these arguments.
+    unsafe {
+        if !frames::may_drive((*this).code, (*this).signature.code.flags) {
+            (*this).fallbacks.add();
+            return Entered::Cpython;
+        }
+        Entered::Done(frames::call_in_frame(this, call, arguments, hit))
+    }
+}
+
+/// The graph of `hit` has raised, and CPython runs its part of the call: the exception is dropped, counted and
+/// told.
+///
+/// # Safety
+/// The thread is attached and an exception is set.
+#[cold]
+pub unsafe fn report_graph_error(this: *mut CompiledCallable, hit: &Hit<'_>) {
+    hit.entry.graph_errors.add();
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*this).graph_errors.add();
+        (*this).fallbacks.add();
+        graph_errors::report(this.cast(), hit.object);
     }
 }
 
 /// No guards hold: asks `on_miss` for an entry and tries that.
 #[cold]
 #[inline(never)]
-unsafe fn miss(this: *mut CompiledCallable, arguments: *const Object, count: usize) -> Entered {
-    // SAFETY: `arguments` are `count` live objects; references made here are released here.
+unsafe fn miss<T>(
+    this: *mut CompiledCallable,
+    offset: u32,
+    arguments: &[Object],
+    run: &mut impl FnMut(&mut Hit<'_>) -> T,
+) -> Found<T> {
+    // SAFETY: the arguments are live objects; references made here are released here.
     unsafe {
         (*this).misses.add();
-        let answer = ask_on_miss(this, arguments, count);
-        if answer.is_null() {
-            return Entered::Done(null_mut());
+        for &argument in arguments {
+            // What is in a frame is not kept by anybody else, and `on_miss` runs long.
+            ffi::Py_INCREF(argument);
         }
-        let entered = if answer == ffi::Py_None() {
+        let answer = ask_on_miss(this, offset, arguments);
+        let found = if answer.is_null() {
+            Some(Found::Raised)
+        } else if answer == ffi::Py_None() {
             None
         } else {
-            try_entry(this, answer, None, arguments, count)
+            try_entry(this, offset, answer, None, arguments, run)
         };
-        ffi::Py_DECREF(answer);
-        entered.unwrap_or_else(|| {
+        ffi::Py_XDECREF(answer);
+        release_all(arguments);
+        found.unwrap_or_else(|| {
             (*this).fallbacks.add();
-            Entered::Cpython
+            Found::Nothing
         })
     }
 }
 
-/// What `on_miss(callable, arguments, failures)` says: an `Entry` or None; null with an exception set.
-unsafe fn ask_on_miss(this: *mut CompiledCallable, arguments: *const Object, count: usize) -> Object {
+/// What `on_miss(callable, arguments, failures, offset)` says: an `Entry` or None; null with an exception set.
+unsafe fn ask_on_miss(this: *mut CompiledCallable, offset: u32, arguments: &[Object]) -> Object {
     boundary::attached(|py| {
         // SAFETY: as for `miss`; `on_miss` is held while it runs, it may be replaced meanwhile.
         let (callable, on_miss, entries, arguments) = unsafe {
-            let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(count as isize))?;
-            for index in 0..count {
-                let argument = ffi::Py_NewRef(*arguments.add(index));
-                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as isize, argument);
+            let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(arguments.len() as isize))?;
+            for (index, &argument) in arguments.iter().enumerate() {
+                ffi::PyTuple_SET_ITEM(tuple.as_ptr(), index as isize, ffi::Py_NewRef(argument));
             }
+            let place = entries_place(this, offset);
+            let entries = if place.is_null() {
+                PyTuple::empty(py).into_any()
+            } else {
+                Bound::from_borrowed_ptr(py, *place)
+            };
             (
                 Bound::from_borrowed_ptr(py, this.cast()),
                 Bound::from_borrowed_ptr(py, (*this).on_miss),
-                Bound::from_borrowed_ptr(py, (*this).entries),
+                entries,
                 tuple,
             )
         };
@@ -328,7 +477,7 @@ unsafe fn ask_on_miss(this: *mut CompiledCallable, arguments: *const Object, cou
             return Ok(py.None().into_ptr());
         }
         let failures = Failures::new(entries.unbind(), arguments.clone().unbind());
-        let answer = on_miss.call1((callable, arguments, failures))?;
+        let answer = on_miss.call1((callable, arguments, failures, offset))?;
         if !answer.is_none() && answer.cast_exact::<Entry>().is_err() {
             let found = answer.get_type().name()?;
             return Err(PyTypeError::new_err(format!(
@@ -336,5 +485,31 @@ unsafe fn ask_on_miss(this: *mut CompiledCallable, arguments: *const Object, cou
             )));
         }
         Ok(answer.into_ptr())
+    })
+}
+
+/// What `child_for(callee)` says: something to call, a new reference; or null for None. An exception is
+/// reported and means None: the callee itself can always be called.
+///
+/// # Safety
+/// The thread is attached; both objects are alive.
+#[cold]
+pub unsafe fn ask_child_for(child_for: Object, callee: Object) -> Object {
+    Python::attach(|py| {
+        // SAFETY: the caller's promise; held here, because the attribute may be set meanwhile.
+        let (child_for, callee) = unsafe {
+            (
+                Bound::from_borrowed_ptr(py, child_for),
+                Bound::from_borrowed_ptr(py, callee),
+            )
+        };
+        match child_for.call1((&callee,)) {
+            Ok(answer) if answer.is_none() => null_mut(),
+            Ok(answer) => answer.into_ptr(),
+            Err(error) => {
+                error.write_unraisable(py, Some(&child_for));
+                null_mut()
+            }
+        }
     })
 }

@@ -114,10 +114,13 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, argument: *
             (*this).bound_self,
             (*this).on_miss,
             (*this).entries,
+            (*this).child_for,
             (*this).code,
             (*this).dictionary,
         ];
-        for field in fields {
+        let points = (*this).resume_points.as_deref();
+        let tuples = points.into_iter().flat_map(|points| points.iter().map(|point| point.1));
+        for field in fields.into_iter().chain(tuples) {
             if !field.is_null() {
                 let outcome = visit(field, argument);
                 if outcome != 0 {
@@ -141,10 +144,15 @@ unsafe extern "C" fn clear(object: Object) -> c_int {
                 std::mem::replace(&mut (*this).bound_self, null_mut()),
                 std::mem::replace(&mut (*this).on_miss, null_mut()),
                 std::mem::replace(&mut (*this).entries, null_mut()),
+                std::mem::replace(&mut (*this).child_for, null_mut()),
                 std::mem::replace(&mut (*this).code, null_mut()),
                 std::mem::replace(&mut (*this).dictionary, null_mut()),
             ];
+            let points = (*this).resume_points.take();
             crate::objects::release_all(&fields);
+            if let Some(points) = points {
+                points.release();
+            }
         }
         0
     })
@@ -163,6 +171,16 @@ unsafe extern "C" fn deallocate(object: Object) {
         ffi::PyObject_GC_Del(object.cast());
         ffi::Py_DECREF(type_object.cast());
     }
+}
+
+/// Whether an object is a compiled callable.
+///
+/// # Safety
+/// `object` is alive.
+pub unsafe fn is_compiled(object: Object) -> bool {
+    // SAFETY: the caller's promise.
+    let type_object = unsafe { ffi::Py_TYPE(object) };
+    type_object == UNBOUND.load(Ordering::Relaxed) || type_object == BOUND.load(Ordering::Relaxed)
 }
 
 // Behaviour.

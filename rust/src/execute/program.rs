@@ -142,6 +142,23 @@ impl ExitProgram {
     }
 }
 
+impl ExitProgram {
+    /// The length of the tuple that is the result, if it always is one.
+    pub fn result_length(&self, py: Python<'_>) -> Option<usize> {
+        match &self.result {
+            Operand::Result(index) => match &self.operations[*index] {
+                Operation::Tuple(items) => Some(items.len()),
+                _ => None,
+            },
+            Operand::Constant(object) => {
+                let tuple = object.bind(py).cast_exact::<PyTuple>().ok()?;
+                Some(tuple.len())
+            }
+            Operand::Slot(_) | Operand::Graph(_) => None,
+        }
+    }
+}
+
 #[pymethods]
 impl ExitProgram {
     #[new]

@@ -12,7 +12,7 @@
 
 use crate::boundary;
 use crate::cache::{Entry, Stop};
-use crate::callable::{self, CompiledCallable, Call, Found, Hit};
+use crate::callable::{self, Call, CompiledCallable, Found, Hit};
 use crate::execute::{Ran, run};
 use crate::frames::ffi::{
     Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RETURNED, Step, View, framelift_end_frame,
@@ -24,7 +24,6 @@ use crate::frames::ffi::{
 use crate::frames::state::{take_operands, write};
 use crate::objects::{INLINE, Object, ObjectBuffer};
 use pyo3::ffi;
-use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -49,9 +48,9 @@ pub unsafe fn may_drive(code: Object, flags: i32) -> bool {
 }
 
 /// What the shim's call back needs.
-struct Context<'a> {
+struct Context<'a, 'b> {
     callable: *mut CompiledCallable,
-    hit: &'a Hit<'a>,
+    hit: &'a mut Hit<'b>,
 }
 
 /// Calls the function, and drives its frame, beginning with the entry whose guards hold.
@@ -62,7 +61,7 @@ pub unsafe fn call_in_frame(
     this: *mut CompiledCallable,
     call: &Call,
     arguments: &[Object],
-    hit: &Hit<'_>,
+    hit: &mut Hit<'_>,
 ) -> Object {
     let mut context = Context { callable: this, hit };
     // SAFETY: everything that is expected lives until the call is over. CPython makes `*args` and `**kwargs`
@@ -91,7 +90,7 @@ unsafe extern "C" fn drive(context: *mut c_void, frame: *mut Frame) -> Object {
     boundary::raw(|| {
         // SAFETY: the shim gives back the context of `call_in_frame`, which waits for this to return.
         unsafe {
-            let context = &*context.cast::<Context<'_>>();
+            let context = &mut *context.cast::<Context<'_, '_>>();
             Driver::new(context.callable, frame).run(context.hit)
         }
     })
@@ -127,7 +126,7 @@ impl Driver {
     }
 
     /// The whole call.
-    unsafe fn run(mut self, first: &Hit<'_>) -> Object {
+    unsafe fn run(mut self, first: &mut Hit<'_>) -> Object {
         // SAFETY: the frame is fresh and ours; each of the ends below gives it away.
         unsafe {
             if framelift_enter_frame() != 0 {
@@ -135,6 +134,8 @@ impl Driver {
             }
             DEPTH.set(DEPTH.get() + 1);
             let mut next = self.first_segment(first);
+            // Or the objects would stay alive until the call is over.
+            first.release_slots();
             loop {
                 next = match next {
                     Next::Break(unit) => self.perform(unit),
@@ -274,10 +275,17 @@ impl Driver {
                 return null_mut();
             }
             let callee = framelift_python_callee(self.frame, instruction);
-            if callee.is_null() || callable::is_compiled(callee) {
+            if callee.is_null() {
+                ffi::PyErr_Clear();
                 return null_mut();
             }
-            callable::ask_child_for(child_for, callee)
+            let substitute = if callable::is_compiled(callee) {
+                null_mut()
+            } else {
+                callable::ask_child_for(child_for, callee)
+            };
+            ffi::Py_DECREF(callee);
+            substitute
         }
     }
 

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: attached, once, before any call can need a frame.
     unsafe { ffi::framelift_prepare_shim() };
+    module.add_class::<state::Unbound>()?;
     module.add("UNBOUND", state::make_unbound(module.py())?)?;
     module.add_function(wrap_pyfunction!(testing::testing_start_at, module)?)?;
     module.add_function(wrap_pyfunction!(testing::testing_state, module)?)

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// The type of `UNBOUND`.
-#[pyclass(frozen, name = "Unbound", module = "framelift._native")]
-struct Unbound;
+/// The type of `UNBOUND`, of which there is one instance.
+#[pyclass(frozen, module = "framelift._native")]
+pub struct Unbound;
 
 #[pymethods]
 impl Unbound {

@@ -54,8 +54,8 @@ pub fn testing_start_at<'py>(
         slot_count: slots.len(),
         depth: stack.len(),
     };
-    let values = PyTuple::new(py, slots.into_iter().chain(stack))?;
-    let arguments = PyTuple::new(py, vec![py.None(); signature.positional as usize])?;
+    let values = PyTuple::new(py, [slots, stack].concat())?;
+    let arguments = PyTuple::new(py, (0..signature.positional).map(|_| py.None()))?;
     let keywords = PyDict::new(py);
     for index in 0..signature.keyword_only {
         let place = (signature.positional + index) as isize;

@@ -14,6 +14,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, mapping, tensors
 from framelift.capture.effects import SlotStore, TypeStore
@@ -27,6 +29,7 @@ from framelift.capture.values import (
     Lazy,
     ListObject,
     MethodObject,
+    Opaque,
     SliceObject,
     SuperObject,
     Symbol,
@@ -50,6 +53,8 @@ GETATTRIBUTE = {
     super.__getattribute__,
 }
 TUPLE_GETTER = type(collections.namedtuple("Probe", "field").field)  # noqa: PYI024  (the C descriptor of its fields)
+INSTANCE_METHOD = type(vars(torch._C._InferenceMode)["__enter__"])
+"""CPython's type of methods written in C++ (pybind11)."""
 GET_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 
 
@@ -122,6 +127,8 @@ def find(vm, value: Value, name: str) -> Value | None:
             return find_on_class(vm, value.value, name)
         if isinstance(value.value, types.ModuleType):
             return find_on_module(vm, value, name)
+    if isinstance(value, Opaque) and name != "__class__":
+        raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"{name} of {value.what}")
     cls = type_of(value)
     getter = lookup(vm, cls, "__getattribute__")
     if getter not in GETATTRIBUTE and isinstance(getter, types.FunctionType):
@@ -179,6 +186,8 @@ def bind(vm, raw: object, owner: Value, cls: type, name: str, after: type | None
     kind = type(raw)
     if kind in METHOD_TYPES:
         return MethodObject(class_value(vm, cls, name, raw), owner)
+    if kind is INSTANCE_METHOD:
+        return MethodObject(Constant(raw), owner)
     if kind is staticmethod:
         return Lazy(raw.__func__, Descriptor(held_attribute(cls, name, raw), STATIC_FUNCTION, "__func__"))
     if kind is classmethod:

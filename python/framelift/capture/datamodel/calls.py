@@ -71,7 +71,9 @@ def call_function(vm, function: FunctionObject, arguments: list[Value], keywords
         decided = by_rule(vm, real, arguments, keywords)
         if decided is not None:
             return decided
-        if vm.is_pure(real) and all(constants.is_constant(vm, item) for item in (*arguments, *keywords.values())):
+        if vm.is_pure(real) and all(
+            constants.is_constant(vm, item) for item in (*arguments, *keywords.values())
+        ):
             return constants.fold(vm, real, arguments, keywords)
     return inline(vm, function, arguments, keywords)
 
@@ -80,7 +82,9 @@ def by_rule(vm, real: object, arguments: list[Value], keywords: dict[str, Value]
     """What the rule of a callable says about its calls; None if it is to be interpreted."""
     rule = vm.rule_of(real)
     if rule.target is not None:
-        return call(vm, Lazy(rule.target, Held(rule.target, qualified_name(rule.target))), arguments, keywords)
+        return call(
+            vm, Lazy(rule.target, Held(rule.target, qualified_name(rule.target))), arguments, keywords
+        )
     if rule.constant_result:
         return constants.fold(vm, real, arguments, keywords)
     match rule.kind:
@@ -128,7 +132,9 @@ def inline(vm, function: FunctionObject, arguments: list[Value], keywords: dict[
     return vm.run(frame)
 
 
-def bind(vm, frame: Frame, function: FunctionObject, arguments: list[Value], keywords: dict[str, Value]) -> None:
+def bind(
+    vm, frame: Frame, function: FunctionObject, arguments: list[Value], keywords: dict[str, Value]
+) -> None:
     """Put the arguments into the frame's locals as a call does.
 
     https://docs.python.org/3/reference/expressions.html#calls
@@ -182,7 +188,8 @@ def fill_defaults(vm, frame: Frame, function: FunctionObject) -> None:
             found = mapping.get(vm, keyword_defaults, code.co_varnames[slot])
         if found is None:
             raise Break(
-                reasons.CALL_DOES_NOT_BIND, f"{function.qualname}: missing argument {code.co_varnames[slot]!r}"
+                reasons.CALL_DOES_NOT_BIND,
+                f"{function.qualname}: missing argument {code.co_varnames[slot]!r}",
             )
         slots[slot] = found
 
@@ -205,7 +212,12 @@ def call_constant(vm, real: object, arguments: list[Value], keywords: dict[str, 
         raise raised(TypeError, f"'{type(real).__name__}' object is not callable")
     method = attributes.lookup(vm, type(real), "__call__")
     if isinstance(method, types.FunctionType):
-        return call(vm, attributes.class_value(vm, type(real), "__call__", method), [Constant(real), *arguments], keywords)
+        return call(
+            vm,
+            attributes.class_value(vm, type(real), "__call__", method),
+            [Constant(real), *arguments],
+            keywords,
+        )
     if isinstance(real, (types.MethodDescriptorType, types.WrapperDescriptorType)) and arguments:
         return call_method_descriptor(vm, real, arguments, keywords)
     raise unsupported_call(vm, real, arguments)

@@ -25,7 +25,6 @@ from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 
-
 class NotConstant(Exception):
     """A value is not known exactly."""
 

@@ -7,10 +7,12 @@ when the key is stored for real: a break.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from framelift.capture import outside
-from framelift.capture.values import Constant, FunctionObject, MethodObject, Symbol, Tensor, TupleObject, Value
+from framelift.capture.values import Constant, FunctionObject, IdentityNumber, MethodObject, Symbol, Tensor, TupleObject, Value
 from framelift.capture.exceptions import raised
 from framelift.capture.values.objects import Object, type_of
 from framelift.observe import reasons
@@ -29,6 +31,8 @@ def key_of(vm, value: Value) -> object:
             return vm.specialize(value)
         case TupleObject() if type_of(value).__hash__ is tuple.__hash__:
             return tuple(key_of(vm, item) for item in value.items)
+        case IdentityNumber():
+            return value
         case Tensor():
             vm.identity_used(value)
             return value if value.real is None else value.real
@@ -62,3 +66,16 @@ def value_of_key(vm, key: object) -> Value:
         return TupleObject([value_of_key(vm, item) for item in key])
     known = vm.seen.get(id(key))
     return known if known is not None else outside.key_value(vm, key)
+
+
+def check_comparable(vm, keys: Iterable[object], key: object) -> None:
+    """Identity numbers are told apart among themselves; whether one equals an ordinary number is not known."""
+    if vm.identity_numbers:
+        symbolic = has_identity_number(key)
+        if any(has_identity_number(other) != symbolic for other in keys):
+            raise Break(reasons.IDENTITY_NUMBER, "an id beside other keys")
+
+
+def has_identity_number(key: object) -> bool:
+    """Whether a host key is, or is a tuple that holds, an identity number."""
+    return isinstance(key, IdentityNumber) or (type(key) is tuple and any(map(has_identity_number, key)))

@@ -23,6 +23,7 @@ from framelift.capture.values import (
 )
 from framelift.capture.values.objects import type_of
 from framelift.config import config
+from framelift.guards import kinds
 from framelift.guards.kinds import ABSENT
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -76,8 +77,17 @@ def storage_iterator(vm, value: Value) -> IteratorObject:
         case DictObject():
             return IteratorObject([key for key, _ in mapping.items(vm, value)], DICT_KEY_ITERATOR, value)
         case SetObject():
-            return IteratorObject(list(value.items.values()), SET_ITERATOR, value)
+            return IteratorObject(set_in_order(vm, value), SET_ITERATOR, value)
     raise Break(reasons.UNSUPPORTED_CALL, f"iter of a {type_of(value).__qualname__}")
+
+
+def set_in_order(vm, value: SetObject) -> list[Value]:
+    """The members in the order of the C storage, which capture knows of an unchanged outside set only."""
+    if len(value.items) > 1:
+        if value.real is None or vm.effects.replaces_contents(value):
+            raise Break(reasons.SET_ORDER, f"{len(value.items)} members")
+        vm.guards.add(value.source, kinds.SetOrder(tuple(value.real)))
+    return list(value.items.values())
 
 
 def next_of(vm, iterator: Value) -> Value | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 
 from framelift.capture import outside
-from framelift.capture.datamodel.hashing import key_of, value_of_key
+from framelift.capture.datamodel.hashing import check_comparable, has_identity_number, key_of, value_of_key
 from framelift.capture.effects import DictDelete, DictStore
 from framelift.capture.values import Constant, DictObject, Lazy, Value
 from framelift.guards import kinds
@@ -20,6 +20,9 @@ from framelift.observe.errors import Break
 
 def get(vm, mapping: DictObject, key: object) -> Value | None:
     """The value stored under a host key, None if there is none."""
+    if vm.identity_numbers and has_identity_number(key):
+        complete(vm, mapping)
+    check_comparable(vm, mapping.items, key)
     entry = mapping.items.get(key, _UNKNOWN) if mapping.items or mapping.complete else _UNKNOWN
     if entry is _UNKNOWN:
         if mapping.complete or isinstance(key, Value):
@@ -87,6 +90,9 @@ def store(vm, mapping: DictObject, key: Value, value: Value) -> None:
     Whether an outside dict has the key already makes no difference to the store, and is not guarded.
     """
     host_key = key_of(vm, key)
+    if vm.identity_numbers and has_identity_number(host_key):
+        complete(vm, mapping)
+    check_comparable(vm, mapping.items, host_key)
     deleted = not mapping.complete and host_key in mapping.items and mapping.items[host_key] is None
     if deleted and not isinstance(host_key, Value) and dict.__contains__(mapping.real, host_key):
         complete(vm, mapping)  # deleted and stored again: it goes to the end

@@ -9,8 +9,8 @@ import operator
 
 import torch
 
-from framelift.capture.datamodel import attributes, calls, constants, iteration, mapping, tensors
-from framelift.capture.datamodel.hashing import key_of
+from framelift.capture.datamodel import attributes, calls, constants, iteration, mapping, numbers, tensors
+from framelift.capture.datamodel.hashing import check_comparable, key_of
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
     Constant,
@@ -25,6 +25,7 @@ from framelift.capture.values import (
     Symbol,
     Tensor,
     TupleObject,
+    Unknown,
     Value,
 )
 from framelift.capture.values.objects import Object, type_of
@@ -112,34 +113,13 @@ def numeric(vm, function, left: Value, right: Value) -> Value | None:
             return constants.run(vm, function, [left.value, right.value], {})
         return None
     if isinstance(left, (Symbol, Constant)) and isinstance(right, (Symbol, Constant)):
-        first, second = host_number(left), host_number(right)
-        if first is None or second is None:
-            return None
-        return symbolic_result(vm, function, first, second)
+        return numbers.apply(vm, function, left, right) if is_number(left) and is_number(right) else None
     return None
 
 
-def symbolic_result(vm, function, *operands) -> Value:
-    """An operator on symbolic numbers: the shape environment keeps the expression."""
-    try:
-        result = function(*operands)
-    except ZeroDivisionError as error:
-        raise raised(ZeroDivisionError, *error.args) from None
-    except (TypeError, NotImplementedError, AttributeError):
-        result = function(*(vm.specialize(Symbol(item)) if is_symbolic(item) else item for item in operands))
-    return Symbol(result) if is_symbolic(result) else constants.from_host(vm, result)
-
-
-def is_symbolic(item: object) -> bool:
-    """Whether a host number is one of torch's symbolic ones."""
-    return isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool))
-
-
-def host_number(value: Value):
-    """The host number of a symbol or numeric constant, None for other constants."""
-    if isinstance(value, Symbol):
-        return value.symbolic
-    return value.value if isinstance(value.value, (int, float)) else None
+def is_number(value: Value) -> bool:
+    """Whether a value is a symbol or an integer or float constant."""
+    return isinstance(value, Symbol) or isinstance(value.value, (int, float))
 
 
 def is_tensor_operand(value: Value) -> bool:
@@ -222,7 +202,7 @@ def unary(vm, symbol: str, operand: Value) -> Value:
     if isinstance(operand, Constant) and is_data(operand.value):
         return constants.run(vm, function, [operand.value], {})
     if isinstance(operand, Symbol):
-        return symbolic_result(vm, function, operand.symbolic)
+        return numbers.apply(vm, function, operand)
     method = attributes.special_method(vm, operand, name)
     if method is None:
         raise raised(TypeError, f"bad operand type for unary {symbol}: '{type_of(operand).__name__}'")
@@ -280,6 +260,8 @@ def same(vm, left: Value, right: Value) -> bool:
         return True
     if isinstance(left, Constant) and isinstance(right, Constant):
         return same_constant(left.value, right.value)
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        raise Break(reasons.UNSUPPORTED_OPERATION, "identity of something that is not known")
     if isinstance(left, Constant) or isinstance(right, Constant) or type(left) is not type(right):
         return False
     if isinstance(left, MethodObject) and left.real is None and right.real is None:
@@ -317,7 +299,9 @@ def truth(vm, value: Value) -> bool:
             if not has_truth_method(type(value.value)):
                 return True
         case Symbol():
-            return bool(value.symbolic) if value.cls is bool else bool(value.symbolic != 0)
+            if value.cls is not bool:
+                return truth(vm, numbers.apply(vm, operator.ne, value, Constant(0)))
+            return bool(value.symbolic)
         case Tensor():
             raise Break(reasons.DATA_DEPENDENT_BRANCH, f"bool({value.node})")
         case FunctionObject() | MethodObject() | SuperObject() | SliceObject():
@@ -395,7 +379,9 @@ def dict_contains(vm, container: DictObject, item: Value) -> bool:
 
 def set_contains(vm, container: SetObject, item: Value) -> bool:
     """``set.__contains__``."""
-    return key_of(vm, item) in container.items
+    key = key_of(vm, item)
+    check_comparable(vm, container.items, key)
+    return key in container.items
 
 
 def sequence_equal(vm, left: ListObject | TupleObject, right: Value) -> Value:

@@ -16,6 +16,7 @@ from framelift.capture.values import (
     DictObject,
     Lazy,
     ListObject,
+    Opaque,
     SliceObject,
     Symbol,
     Tensor,
@@ -136,6 +137,8 @@ def graph_argument(vm, value: Value) -> Any:
 
 def scalar_node(vm, value: Symbol) -> Any:
     """The node that computes a symbolic number, or the number where it has become known."""
+    if value.node is not None:
+        return value.node
     try:
         return vm.graph.scalar(value.symbolic)
     except UnsupportedOperator as error:
@@ -153,6 +156,8 @@ def find_attribute(vm, tensor: Tensor, name: str) -> Value | None:
         return run_node(vm, name, lambda: vm.graph.call_function(getattr, (tensor.node, name), {}))
     if name == "__class__":
         return Constant(tensor.cls)
+    if name == "grad_fn":
+        return Constant(None) if example.grad_fn is None else Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
     if name in INPUT_FIELDS:
         if tensor.real is None:
             if example.is_leaf and not example.requires_grad:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from framelift.capture.datamodel import attributes, items, iteration, mapping
-from framelift.capture.datamodel.hashing import key_of
+from framelift.capture.datamodel.hashing import check_comparable, key_of
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import raised
 from framelift.capture.handlers.registry import handler
@@ -32,6 +32,7 @@ def build_set(vm, frame, inst):
 def add_to_set(vm, target: SetObject, item) -> None:
     """``set.add``: the first of equal members is kept."""
     key = key_of(vm, item)
+    check_comparable(vm, target.items, key)
     if key not in target.items:
         target.items[key] = vm.look(item)
         vm.effects.contents_changed(target)

@@ -54,8 +54,7 @@ def condition_holds(vm, condition: str, value) -> bool:
 
 def is_none(vm, value) -> bool:
     """``value is None``."""
-    value = vm.look(value)
-    return isinstance(value, Constant) and value.value is None
+    return operators.same(vm, value, Constant(None))
 
 
 @handler(op.JumpIfOrPop)

@@ -12,7 +12,7 @@ from framelift.capture.datamodel import attributes, calls
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import CAUSE, SUPPRESS_CONTEXT, Raised, raised
 from framelift.capture.handlers.registry import handler
-from framelift.capture.values import Constant, Instance, TupleObject
+from framelift.capture.values import Constant, Instance, Opaque, TupleObject
 from framelift.capture.values.objects import type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -110,7 +110,7 @@ def before_with(vm, frame, inst):
 def with_except_start(vm, frame, inst):
     exception = frame.stack[-1]
     leave = frame.stack[-4]
-    arguments = [Constant(exception.cls), exception, Instance(types.TracebackType)]
+    arguments = [Constant(exception.cls), exception, Opaque(types.TracebackType, "a traceback")]
     frame.stack.append(calls.call(vm, leave, arguments, {}))
 
 

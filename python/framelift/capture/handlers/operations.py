@@ -167,5 +167,3 @@ def build_string(vm, frame, inst):
 @handler(op.PrintExpression)
 def unsupported(vm, frame, inst):
     raise Break(reasons.UNSUPPORTED_INSTRUCTION, type(inst).__name__)
-
-

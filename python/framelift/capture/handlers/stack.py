@@ -50,7 +50,8 @@ def load_fast(vm, frame, inst):
     value = frame.slots[inst.slot]
     if value is None:
         raise raised(
-            UnboundLocalError, f"cannot access local variable '{inst.name}' where it is not associated with a value"
+            UnboundLocalError,
+            f"cannot access local variable '{inst.name}' where it is not associated with a value",
         )
     frame.stack.append(value)
 
@@ -72,7 +73,8 @@ def store_fast(vm, frame, inst):
 def delete_fast(vm, frame, inst):
     if frame.slots[inst.slot] is None:
         raise raised(
-            UnboundLocalError, f"cannot access local variable '{inst.name}' where it is not associated with a value"
+            UnboundLocalError,
+            f"cannot access local variable '{inst.name}' where it is not associated with a value",
         )
     frame.slots[inst.slot] = None
 
@@ -117,7 +119,9 @@ def store_deref(vm, frame, inst):
 def delete_deref(vm, frame, inst):
     cell = frame.slots[inst.slot]
     if outside.open_cell(vm, cell) is None:
-        raise raised(NameError, f"cannot access free variable '{inst.name}' where it is not associated with a value")
+        raise raised(
+            NameError, f"cannot access free variable '{inst.name}' where it is not associated with a value"
+        )
     cell.contents = None
     vm.effects.contents_changed(cell)
 
@@ -154,7 +158,12 @@ def delete_global(vm, frame, inst):
         raise raised(NameError, f"name '{inst.name}' is not defined")
 
 
-@handler(op.LoadName, op.StoreName, op.DeleteName, op.LoadLocals, op.SetupAnnotations, op.LoadBuildClass)
+@handler(op.LoadBuildClass)
+def class_statement(vm, frame, inst):
+    raise Break(reasons.CLASS_DEFINITION, f"in {frame.function.qualname}")
+
+
+@handler(op.LoadName, op.StoreName, op.DeleteName, op.LoadLocals, op.SetupAnnotations)
 def class_body(vm, frame, inst):
     raise Break(reasons.CLASS_DEFINITION, type(inst).__name__)
 

@@ -12,7 +12,7 @@ import types
 
 import torch
 
-from framelift.capture.datamodel import attributes, calls, constants, items, mapping, operators, tensors, text
+from framelift.capture.datamodel import attributes, calls, constants, items, mapping, numbers, operators, tensors, text
 from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import ARGUMENTS, new_exception, raised
 from framelift.capture.handlers.containers import add_to_set, pairs_of
@@ -139,10 +139,8 @@ def number_class(cls: type, method: str):
         if isinstance(value, Symbol):
             if value.cls is cls:
                 return value
-            if cls is int and value.cls is float:
-                return operators.symbolic_result(vm, int, value.symbolic)
             if cls is float and value.cls is int:
-                return operators.symbolic_result(vm, torch.sym_float, value.symbolic)
+                return numbers.apply(vm, torch.sym_float, value)
             return Constant(cls(vm.specialize(value)))
         if isinstance(value, Constant):
             return constants.fold(vm, cls, arguments, keywords)

@@ -18,8 +18,8 @@ import torch
 from framelift.capture.datamodel import attributes, calls, constants, items, iteration, mapping, operators
 from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import Raised, new_exception, raised
-from framelift.capture.handlers.exceptions import exception_instance
 from framelift.capture.handlers.containers import add_to_set
+from framelift.capture.handlers.exceptions import exception_instance
 from framelift.capture.natives.classes import DEFAULT_FACTORY
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
@@ -58,13 +58,40 @@ def of_classes(classes, *names: str) -> tuple:
 # -- sequences -------------------------------------------------------------------------------------------
 
 
-@native(*of_classes((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict, types.MappingProxyType), "__len__"))
+@native(
+    *of_classes(
+        (
+            list,
+            tuple,
+            dict,
+            set,
+            frozenset,
+            collections.deque,
+            collections.OrderedDict,
+            types.MappingProxyType,
+        ),
+        "__len__",
+    )
+)
 def storage_len(vm, arguments, keywords):
     return Constant(operators.storage_length(vm, vm.look(arguments[0])))
 
 
 @native(
-    *of_classes((list, tuple, dict, set, frozenset, collections.deque, collections.OrderedDict, torch.Size, types.MappingProxyType), "__iter__"),
+    *of_classes(
+        (
+            list,
+            tuple,
+            dict,
+            set,
+            frozenset,
+            collections.deque,
+            collections.OrderedDict,
+            torch.Size,
+            types.MappingProxyType,
+        ),
+        "__iter__",
+    ),
 )
 def storage_iter(vm, arguments, keywords):
     return iteration.storage_iterator(vm, vm.look(arguments[0]))
@@ -269,7 +296,10 @@ def order_methods():
     """``(C method, handler)`` of lexicographic comparisons."""
     for name, symbol in (("__lt__", "<"), ("__le__", "<="), ("__gt__", ">"), ("__ge__", ">=")):
         for cls in (list, tuple):
-            yield getattr(cls, name), lambda vm, a, k, symbol=symbol: operators.sequence_order(vm, symbol, vm.look(a[0]), a[1])
+            yield (
+                getattr(cls, name),
+                lambda vm, a, k, symbol=symbol: operators.sequence_order(vm, symbol, vm.look(a[0]), a[1]),
+            )
 
 
 @native(*of_classes((list, tuple, collections.deque), "__contains__"))
@@ -355,7 +385,11 @@ def methodcaller_call(vm, arguments, keywords):
 # -- dictionaries ----------------------------------------------------------------------------------------
 
 
-@native(*of_classes((dict, collections.defaultdict, collections.OrderedDict, types.MappingProxyType), "__getitem__"))
+@native(
+    *of_classes(
+        (dict, collections.defaultdict, collections.OrderedDict, types.MappingProxyType), "__getitem__"
+    )
+)
 def dict_getitem(vm, arguments, keywords):
     target, key = vm.look(arguments[0]), arguments[1]
     found = mapping.get(vm, target, key_of(vm, key))
@@ -420,7 +454,9 @@ def dict_popitem(vm, arguments, keywords):
     target = vm.look(arguments[0])
     pairs = mapping.items(vm, target)
     if not pairs:
-        raise raised(KeyError, "popitem(): dictionary is empty" if target.cls is dict else "dictionary is empty")
+        raise raised(
+            KeyError, "popitem(): dictionary is empty" if target.cls is dict else "dictionary is empty"
+        )
     last = keywords.get("last", arguments[1] if len(arguments) > 1 else Constant(True))
     key, value = pairs[-1 if operators.truth(vm, last) else 0]
     mapping.delete(vm, target, key_of(vm, key))
@@ -446,9 +482,13 @@ def dict_setdefault(vm, arguments, keywords):
 @native(dict.copy, collections.OrderedDict.copy, collections.defaultdict.copy)
 def dict_copy(vm, arguments, keywords):
     original = vm.look(arguments[0])
-    copied = DictObject({key_of(vm, key): (key, value) for key, value in mapping.items(vm, original)}, original.cls)
+    copied = DictObject(
+        {key_of(vm, key): (key, value) for key, value in mapping.items(vm, original)}, original.cls
+    )
     if issubclass(original.cls, collections.defaultdict):
-        copied.slots = {DEFAULT_FACTORY: attributes.get_member(vm, DEFAULT_FACTORY, original, "default_factory")}
+        copied.slots = {
+            DEFAULT_FACTORY: attributes.get_member(vm, DEFAULT_FACTORY, original, "default_factory")
+        }
     elif original.cls is not collections.OrderedDict:
         copied.cls = dict
     return copied
@@ -474,7 +514,9 @@ def dict_eq(vm, arguments, keywords):
     if isinstance(right, DictObject) and issubclass(left.cls, ordered) and issubclass(right.cls, ordered):
         first = [key for key, _ in mapping.items(vm, left)]
         second = [key for key, _ in mapping.items(vm, right)]
-        if len(first) != len(second) or not all(operators.equal(vm, a, b) for a, b in zip(first, second, strict=True)):
+        if len(first) != len(second) or not all(
+            operators.equal(vm, a, b) for a, b in zip(first, second, strict=True)
+        ):
             return Constant(False)
     return operators.mapping_equal(vm, left, right)
 
@@ -584,7 +626,8 @@ def set_add(vm, arguments, keywords):
 @native(set.discard)
 def set_discard(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    if target.items.pop(key_of(vm, arguments[1]), None) is not None:
+    if operators.set_contains(vm, target, arguments[1]):
+        del target.items[key_of(vm, arguments[1])]
         vm.effects.contents_changed(target)
     return Constant(None)
 
@@ -592,8 +635,9 @@ def set_discard(vm, arguments, keywords):
 @native(set.remove)
 def set_remove(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    if target.items.pop(key_of(vm, arguments[1]), None) is None:
+    if not operators.set_contains(vm, target, arguments[1]):
         raise Raised(new_exception(KeyError, [arguments[1]]))
+    del target.items[key_of(vm, arguments[1])]
     vm.effects.contents_changed(target)
     return Constant(None)
 
@@ -623,7 +667,12 @@ SET_OPERATIONS = {
     "difference": lambda a, b: a - b,
     "symmetric_difference": lambda a, b: a ^ b,
 }
-SET_OPERATORS = {"__or__": "union", "__and__": "intersection", "__sub__": "difference", "__xor__": "symmetric_difference"}
+SET_OPERATORS = {
+    "__or__": "union",
+    "__and__": "intersection",
+    "__sub__": "difference",
+    "__xor__": "symmetric_difference",
+}
 SET_RELATIONS = {
     "issubset": lambda a, b: a <= b,
     "issuperset": lambda a, b: a >= b,
@@ -648,9 +697,9 @@ def set_methods():
             yield getattr(cls, name), set_relation(relation, any_iterable=not name.startswith("_"))
     for name in SET_OPERATIONS:
         in_place = "update" if name == "union" else f"{name}_update"
-        yield getattr(set, in_place), set_update(name)
+        yield getattr(set, in_place), set_update(name, is_operator=False)
     for dunder, name in SET_OPERATORS.items():
-        yield getattr(set, f"__i{dunder[2:]}"), set_update(name)
+        yield getattr(set, f"__i{dunder[2:]}"), set_update(name, is_operator=True)
 
 
 def operand_items(vm, value, any_iterable: bool) -> dict | None:
@@ -660,7 +709,7 @@ def operand_items(vm, value, any_iterable: bool) -> dict | None:
         return value.items
     if isinstance(value, Constant) and isinstance(value.value, frozenset):
         return {item: constants.from_host(vm, item) for item in value.value}
-    if any_iterable or type_of(value) is type({}.keys()):
+    if any_iterable:
         return {key_of(vm, item): vm.look(item) for item in vm.unpack(value)}
     return None
 
@@ -682,17 +731,19 @@ def set_operation(name: str, any_iterable: bool):
     return operate
 
 
-def set_update(name: str):
-    """A set method that changes the set."""
-    operate = set_operation(name, any_iterable=True)
+def set_update(name: str, is_operator: bool):
+    """A set method that changes the set; as an operator it takes sets only and gives the set."""
+    operate = set_operation(name, any_iterable=not is_operator)
 
     def update(vm, arguments, keywords):
         target = vm.look(arguments[0])
         result = operate(vm, arguments, keywords)
+        if isinstance(result, Constant):
+            return result
         target.items.clear()
         target.items.update(result.items)
         vm.effects.contents_changed(target)
-        return target
+        return target if is_operator else Constant(None)
 
     return update
 
@@ -745,10 +796,12 @@ def generator_send(vm, arguments, keywords):
 
 
 def generator_of(vm, value) -> GeneratorObject:
-    """The generator a method is called on; one that came from outside stands in the middle of a real frame."""
+    """The generator a method is called on; one from outside stands in the middle of a real frame."""
     generator = vm.look(value)
     if not isinstance(generator, GeneratorObject):
-        raise Break(reasons.MUTATED_ITERATOR_INPUT, f"{generator.source} is a {type_of(generator).__qualname__}")
+        raise Break(
+            reasons.MUTATED_ITERATOR_INPUT, f"{generator.source} is a {type_of(generator).__qualname__}"
+        )
     return generator
 
 
@@ -794,7 +847,9 @@ def generator_iter(vm, arguments, keywords):
     return vm.look(arguments[0])
 
 
-ITERATOR_CLASSES = tuple(type(iter(x)) for x in ([], (), {}, set(), "", "é", b"", range(0), {}.items(), {}.values()))
+ITERATOR_CLASSES = tuple(
+    type(iter(x)) for x in ([], (), {}, set(), "", "é", b"", range(0), {}.items(), {}.values())
+)
 
 
 @native(*of_classes(ITERATOR_CLASSES, "__iter__"))
@@ -820,4 +875,3 @@ def iterator_length_hint(vm, arguments, keywords):
 @native(_collections._count_elements)
 def count_elements(vm, arguments, keywords):
     return calls.call(vm, vm.polyfill("count_elements"), arguments, {})
-

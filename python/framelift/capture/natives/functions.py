@@ -6,6 +6,7 @@ https://docs.python.org/3/library/functions.html
 from __future__ import annotations
 
 import _operator
+import _thread
 import builtins
 import functools
 import types
@@ -13,15 +14,17 @@ import types
 import torch
 
 from framelift.capture import outside
-from framelift.capture.datamodel import attributes, calls, constants, items, iteration, operators, text
+from framelift.capture.datamodel import attributes, calls, constants, items, iteration, numbers, operators, text
 from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.handlers.operations import new_super
 from framelift.capture.natives.registry import native
-from framelift.capture.polyfills.registry import leave_to_cpython
+from framelift.capture.polyfills.registry import in_any_order, leave_to_cpython
 from framelift.capture.values import (
     Constant,
+    ListObject,
     MethodObject,
+    SetObject,
     Symbol,
     Tensor,
     TupleObject,
@@ -203,6 +206,13 @@ def print_text(vm, arguments, keywords):
     return Constant(None)
 
 
+@native(in_any_order)
+def items_in_any_order(vm, arguments, keywords):
+    value = vm.look(arguments[0])
+    plain = all(constants.is_constant(vm, item) for item in value.items.values()) if isinstance(value, SetObject) else False
+    return ListObject(list(value.items.values()) if plain else vm.unpack(value))
+
+
 @native(leave_to_cpython)
 def polyfill_gives_up(vm, arguments, keywords):
     raise Break(reasons.UNSUPPORTED_CALL, str(vm.look(arguments[0]).value))
@@ -218,12 +228,16 @@ def variables(vm, arguments, keywords):
 @native(id)
 def identity(vm, arguments, keywords):
     value = vm.look(arguments[0])
-    real = value.value if isinstance(value, Constant) else getattr(value, "real", None)
-    if real is None or isinstance(real, outside.LITERAL_TYPES):
+    if not isinstance(value, Constant):
+        return vm.identity_number(value)
+    if isinstance(value.value, outside.LITERAL_TYPES):
         raise Break(reasons.IDENTITY_NUMBER, f"id of {value!r}")
-    if value.source is not None and not isinstance(value, Constant):
-        vm.guards.add(value.source, kinds.Is(real))
-    return Constant(id(real))
+    return Constant(id(value.value))
+
+
+@native(_thread.get_ident)
+def thread_number(vm, arguments, keywords):
+    return vm.identity_number(None)
 
 
 @native(hash)
@@ -258,7 +272,7 @@ def absolute(vm, arguments, keywords):
     if isinstance(value, Constant):
         return constants.run(vm, abs, [value.value], {})
     if isinstance(value, Symbol):
-        return operators.symbolic_result(vm, abs, value.symbolic)
+        return numbers.apply(vm, abs, value)
     if isinstance(value, Tensor):
         return calls.call(vm, Constant(torch.abs), [value], {})
     return calls.call(vm, attributes.special_method(vm, value, "__abs__"), [], {})

@@ -12,7 +12,7 @@ import types
 from framelift.capture.datamodel import constants, mapping
 from framelift.capture import outside
 from framelift.capture.natives.registry import native
-from framelift.capture.values import Constant, FunctionObject, Lazy, MethodObject
+from framelift.capture.values import Constant, FunctionObject, Lazy, MethodObject, Opaque, TupleObject, Unknown
 from framelift.guards import kinds
 from framelift.guards.sources import DictItem, FunctionField, Held
 from framelift.observe import reasons
@@ -48,6 +48,14 @@ def guard_signature(vm, function: FunctionObject) -> None:
         inner = vm.look(wrapped)
         if isinstance(inner, FunctionObject):
             guard_signature(vm, inner)
+
+
+@native(sys.exc_info)
+def exception_info(vm, arguments, keywords):
+    """The exception being handled; outside of any handler it is that of whoever called, which nobody knows."""
+    if vm.handled is None:
+        return TupleObject([Unknown("sys.exc_info()") for _ in range(3)])
+    return TupleObject([Constant(vm.handled.cls), vm.handled, Opaque(types.TracebackType, "a traceback")])
 
 
 @native(sys.getrecursionlimit)

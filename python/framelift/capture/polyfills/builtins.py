@@ -5,7 +5,7 @@ https://docs.python.org/3/library/functions.html
 
 from __future__ import annotations
 
-from framelift.capture.polyfills.registry import polyfill, rebuilt_as
+from framelift.capture.polyfills.registry import in_any_order, polyfill, rebuilt_as
 
 MISSING = object()
 
@@ -190,7 +190,7 @@ def sorted_items(iterable, /, *, key=None, reverse=False):
 @polyfill()
 def sorted_list(iterable, /, *, key=None, reverse=False):
     """Merge sort: stable, and it asks for ``<`` only, as list.sort does."""
-    items = list(iterable)
+    items = in_any_order(iterable) if key is None else list(iterable)
     keyed = [(item if key is None else key(item), item) for item in items]
     if reverse:
         keyed.reverse()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 
-from framelift.capture.polyfills.registry import leave_to_cpython, polyfill
+import torch
+
+from framelift.capture.polyfills.registry import leave_to_cpython, owns_storage, polyfill
 
 ATOMIC = (type(None), int, float, bool, complex, str, bytes, type, range, slice, type(...), type(len), type(lambda: 0))
 
@@ -26,6 +28,8 @@ def copied(x):
 
 @polyfill(copy.deepcopy)
 def deeply_copied(x, memo=None):
+    if memo:
+        leave_to_cpython("copy.deepcopy with a memo")
     return deep_copy(x, [])
 
 
@@ -57,9 +61,26 @@ def deep_copy(x, done):
         return x
     if cls is set:
         return {deep_copy(item, done) for item in x}
+    if cls is torch.Tensor:
+        new = copied_tensor(x, done)
+        done.append((x, new))
+        return new
     if hasattr(cls, "__deepcopy__"):
         leave_to_cpython(f"deepcopy of a {cls.__name__}")
     return rebuilt(x, done)
+
+
+def copied_tensor(x, done):
+    """A copy of the tensor's whole storage: a clone where it is all of it and nobody else's.
+
+    Of two tensors with one storage the copies have one too, so there may be one tensor in what is copied.
+    """
+    for original, _ in done:
+        if type(original) is torch.Tensor:
+            leave_to_cpython("copy.deepcopy of several tensors")
+    if x.requires_grad or not owns_storage(x) or x.__dict__:
+        leave_to_cpython("copy.deepcopy of a tensor with a gradient, attributes or a shared storage")
+    return x.clone()
 
 
 def rebuilt(x, done):

@@ -33,7 +33,7 @@ def match_keys(subject, keys):
 def match_class(subject, cls, count, names):
     """The attributes for ``count`` positional and the named patterns, None if the subject has not all."""
     if not isinstance(cls, type):
-        raise TypeError("called match pattern must be a class")
+        raise TypeError("called match pattern must be a type")
     if not isinstance(subject, cls):
         return None
     found = []

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 
 def polyfill(*callables: object) -> Callable:
     """Decorator: inline this function where one of ``callables`` is called."""
@@ -31,6 +33,16 @@ def rebuilt_as(cls: type, *parameters: str) -> Callable:
         return function
 
     return mark
+
+
+def in_any_order(iterable: object) -> list:
+    """``list(iterable)`` for a caller to whom the order makes no difference; of a set capture need not know it."""
+    return list(iterable)
+
+
+def owns_storage(tensor: torch.Tensor) -> bool:
+    """Whether a tensor covers its storage without gaps or repetitions; during capture asked of its fake."""
+    raise NotImplementedError(tensor)
 
 
 def leave_to_cpython(what: str) -> None:

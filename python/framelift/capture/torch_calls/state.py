@@ -10,7 +10,7 @@ import torch
 from framelift import torch_internals
 from framelift.capture.datamodel import attributes, constants
 from framelift.capture.natives.registry import native
-from framelift.capture.values import Constant, Tensor
+from framelift.capture.values import Constant, ConstructedObject, Tensor
 from framelift.capture.values.objects import Object
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -38,6 +38,31 @@ def compiling_flags():
         yield real, always_true
     for real in torch_internals.tracing_questions():
         yield real, always_false
+
+
+@native(torch._C._InferenceMode)
+def new_inference_mode(vm, arguments, keywords):
+    """The C guard object: entering and leaving it are nodes."""
+    return ConstructedObject(torch._C._InferenceMode, arguments, keywords)
+
+
+@native(vars(torch._C._InferenceMode)["__enter__"])
+def enter_inference_mode(vm, arguments, keywords):
+    guard = vm.look(arguments[0])
+    mode = constants.required(vm, guard.arguments[0], "an inference mode")
+    guard.slots = {ENTERED: vm.graph.call_function(torch_internals.enter_inference_mode, (mode,))}
+    return Constant(None)
+
+
+@native(vars(torch._C._InferenceMode)["__exit__"])
+def exit_inference_mode(vm, arguments, keywords):
+    entered = vm.look(arguments[0]).slots.pop(ENTERED)
+    vm.graph.call_function(torch_internals.exit_inference_mode, (entered,))
+    return Constant(None)
+
+
+ENTERED = "entered"
+"""Where a guard object of inference mode keeps the node that entered it."""
 
 
 @native(torch._C._log_api_usage_once)

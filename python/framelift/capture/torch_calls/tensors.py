@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from framelift.capture.datamodel import calls, constants, items, operators, tensors
+from framelift.capture.datamodel import calls, constants, items, numbers, operators, tensors
 from framelift.capture.natives.registry import native
+from framelift.capture.polyfills.registry import owns_storage
 from framelift.capture.values import Constant, ListObject, Symbol, Tensor
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -60,6 +61,19 @@ def metadata_method(name: str):
     return answer
 
 
+@native(owns_storage)
+def tensor_owns_storage(vm, arguments, keywords):
+    tensor = tensor_of(vm, arguments[0])
+    example = tensor.example if tensor.real is None else tensor.real
+    dense = example.layout is torch.strided and example.storage_offset() == 0 and not example.is_inference()
+    sizes = sorted(zip(example.stride(), example.shape, strict=True), key=lambda pair: int(pair[0])) if dense else ()
+    expected = 1
+    for stride, size in sizes:
+        dense = dense and (size == 1 or stride == expected)
+        expected *= size
+    return Constant(bool(dense and example.untyped_storage().nbytes() == expected * example.element_size()))
+
+
 @native(torch.Tensor.__bool__)
 def tensor_bool(vm, arguments, keywords):
     return Constant(operators.truth(vm, arguments[0]))
@@ -86,11 +100,10 @@ def host_symbolic(real):
     """A handler that runs ``real`` on symbolic numbers."""
 
     def run(vm, arguments, keywords):
-        host = []
-        for item in arguments:
-            item = vm.look(item)
-            is_symbol = isinstance(item, Symbol)
-            host.append(item.symbolic if is_symbol else constants.required(vm, item, "a number"))
-        return operators.symbolic_result(vm, real, *host)
+        operands = [vm.look(item) for item in arguments]
+        if real is torch.sym_float and isinstance(operands[0], Symbol) and operands[0].cls is float:
+            return operands[0]
+        known = (item if isinstance(item, Symbol) else Constant(constants.required(vm, item, "a number")) for item in operands)
+        return numbers.apply(vm, real, *known)
 
     return run

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from framelift import torch_internals
+from framelift.observe import reasons
+from framelift.observe.errors import Break
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,15 +83,28 @@ class Tensor(Value):
 
 
 class Symbol(Value):
-    """A number whose value is an expression over the call's inputs."""
+    """A number whose value is an expression over the call's inputs.
 
-    __slots__ = ("symbolic",)
+    ``concrete`` is the number in this call (None where only ``symbolic`` knows), ``inputs`` the symbols it was
+    computed from, ``node`` the node that computes it where ``symbolic`` is not exact (``datamodel/numbers``).
+    """
+
+    __slots__ = ("concrete", "inputs", "node", "symbolic")
 
     def __init__(
-        self, symbolic: torch.SymInt | torch.SymFloat | torch.SymBool, source: Source | None = None
+        self,
+        symbolic: torch.SymInt | torch.SymFloat | torch.SymBool,
+        source: Source | None = None,
+        *,
+        inputs: tuple[Symbol, ...] = (),
+        concrete: object = None,
+        node: Any = None,
     ) -> None:
         self.source = source
         self.symbolic = symbolic
+        self.inputs = inputs
+        self.node = node
+        self.concrete = torch_internals.symbol_hint(symbolic) if concrete is None else concrete
 
     @property
     def cls(self) -> type:
@@ -141,13 +158,40 @@ class ConstructedObject(Object):
 
 
 class Opaque(Object):
-    """Something that is not None and of which nothing else is known: any other use of it is a break for ``what``."""
+    """Something of which only the class is known, and that it is not None: another use of it is a break."""
 
     __slots__ = ("what",)
 
     def __init__(self, cls: type, what: str) -> None:
         super().__init__(cls)
         self.what = what
+
+
+class IdentityNumber(Object):
+    """``id(owner)``, or the number of the running thread (no owner): differs from call to call.
+
+    It can be a key beside others of its kind, and be made at the exit. There is one per owner in a capture.
+    """
+
+    __slots__ = ("owner",)
+
+    def __init__(self, owner: Value | None) -> None:
+        super().__init__(int)
+        self.owner = owner
+
+
+class Unknown(Value):
+    """Something nothing is known of, not even its class: any use of it is a break."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what = what
+
+    @property
+    def cls(self) -> type:
+        raise Break(reasons.UNSUPPORTED_ATTRIBUTE, self.what)
 
 
 class ListObject(Object):

@@ -63,6 +63,7 @@ kinds! {
     "dict_keys" dict_keys DictKeys,
     "dict_missing" dict_missing DictMissing,
     "set_equals" set_equals SetEquals,
+    "set_order" set_order SetOrder,
     "type_attribute" type_attribute TypeAttribute,
     "mro" mro Mro,
     "code_is" code_is CodeIs,

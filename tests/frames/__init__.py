@@ -1,0 +1,1 @@
+"""Frames: calls that stop inside a function, in the frame that CPython made for them."""

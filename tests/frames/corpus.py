@@ -1,0 +1,625 @@
+"""Functions that between them use every kind of instruction, and what they are called with.
+
+Each may be called any number of times; what one call does must not depend on the others.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+LOG: list[Any] = []
+"""What happened, in order; emptied before each call."""
+
+
+def note(value: Any) -> Any:
+    """Logs the value and what the caller looks like from here."""
+    frame = sys._getframe(1)
+    line = frame.f_lineno - frame.f_code.co_firstlineno
+    local = {name: repr(kept) for name, kept in frame.f_locals.items() if isinstance(kept, int | str | list)}
+    LOG.append((repr(value), frame.f_code.co_name, line, local, frame.f_back.f_code.co_name))
+    return value
+
+
+def boom(value: Any) -> Any:
+    LOG.append("boom")
+    raise ValueError(f"boom {value}")
+
+
+class Manager:
+    def __init__(self, suppresses: bool = False) -> None:
+        self.suppresses = suppresses
+
+    def __enter__(self) -> Manager:
+        LOG.append("enter")
+        return self
+
+    def __exit__(self, kind: type | None, *rest: object) -> bool:
+        LOG.append(("exit", kind and kind.__name__))
+        return self.suppresses
+
+
+class Odd:
+    """Every operator is user code, which logs."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __add__(self, other: Any) -> Odd:
+        note("add")
+        return Odd(self.value + int(other))
+
+    def __iadd__(self, other: Any) -> Odd:
+        note("iadd")
+        self.value += int(other)
+        return self
+
+    def __radd__(self, other: Any) -> Odd:
+        note("radd")
+        return Odd(other + self.value)
+
+    def __neg__(self) -> Odd:
+        note("neg")
+        return Odd(-self.value)
+
+    def __pos__(self) -> Odd:
+        note("pos")
+        return self
+
+    def __invert__(self) -> int:
+        note("invert")
+        return ~self.value
+
+    def __int__(self) -> int:
+        return self.value
+
+    def __bool__(self) -> bool:
+        note("bool")
+        return self.value > 0
+
+    def __lt__(self, other: Any) -> Any:
+        note("lt")
+        return Odd(int(other) - self.value)
+
+    def __eq__(self, other: object) -> bool:
+        note("eq")
+        return isinstance(other, Odd) and self.value == other.value
+
+    def __hash__(self) -> int:
+        note("hash")
+        return self.value
+
+    def __contains__(self, item: Any) -> bool:
+        note("contains")
+        return item == self.value
+
+    def __getitem__(self, key: Any) -> Any:
+        note("getitem")
+        if key == "missing":
+            raise KeyError(key)
+        return key
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        note(("setitem", repr(key), value))
+
+    def __delitem__(self, key: Any) -> None:
+        note(("delitem", repr(key)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        note(("getattr", name))
+        return len(name)
+
+    def __len__(self) -> int:
+        note("len")
+        return 3
+
+    def __iter__(self) -> Any:
+        note("iter")
+        return iter([1, 2, 3])
+
+    def __format__(self, specification: str) -> str:
+        note(("format", specification))
+        return f"<{self.value}{specification}>"
+
+    def __repr__(self) -> str:
+        return f"Odd({self.value})"
+
+    def method(self, *arguments: Any, **keywords: Any) -> Any:
+        note("method")
+        return arguments, keywords
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        note("call")
+        return arguments, keywords
+
+
+def straight(a, b):
+    c = a + b
+    d = [c, a, b]
+    e = note(c) * 2
+    return (d[0] * 2, len(d), max(a, b, key=abs), e)
+
+
+def calls(a):
+    bound = a.method
+    first = a.method(1, x=2)
+    second = a(*[1, 2], **{"k": 3})
+    third = bound(3, 4, y=note(5))
+    fourth = a(1)
+    fifth = print is None
+    sixth = sorted([3, 1, 2], reverse=True)
+    seventh = a(*iter((1, 2)), 3)
+    eighth = a.method(*(7, 8))
+    return first, second, third, fourth, fifth, sixth, seventh, eighth
+
+
+def many(a):
+    return note((a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, a))
+
+
+def operators(a, b):
+    out = [-a, +a, ~a, not a, a + 1, 1 + a, a < 2, a == b, a in (b, a), 3 in a, 4 not in a, a is b, a is not b]
+    a += 2
+    out.append(a and b)
+    out.append(b or a)
+    out.append(a if a else b)
+    out.append(2**3 // 2 % 5 << 1 >> 1 & 7 | 8 ^ 1)
+    out.append(1 < len(out) < 100)
+    out.append(a < b < a)
+    c = 7
+    c -= 1
+    c *= 3
+    c //= 2
+    c **= 2
+    c %= 13
+    c <<= 2
+    c >>= 1
+    c |= 1
+    c &= 31
+    c ^= 2
+    d = 5 / 2
+    d /= 2
+    return out, c, d
+
+
+def subscripts(a):
+    a[1] = 2
+    a[1:2] = 3
+    del a[4]
+    b = a[1], a[1:2], a[1:2:3], a["x"]
+    c = [1, 2, 3, 4]
+    c[1:3] = [9]
+    del c[0]
+    a.value = 8
+    a.other = note(1)
+    del a.other
+    return b, c, a.value, a.color, a.shade
+
+
+def missing_item(a):
+    b = 1
+    try:
+        b = a["missing"]
+    except KeyError as error:
+        b = str(error)
+    return b, a["missing"]
+
+
+def loop(numbers):
+    total = 0
+    for index, number in enumerate(numbers):
+        if number == 2:
+            continue
+        for inner in range(number):
+            total += index * inner
+            if note(total) > 8:
+                break
+        else:
+            total += 1
+    while total < 50:
+        total += 7
+        if total == 22:
+            pass
+    return total
+
+
+def none_tests(a, b):
+    out = []
+    if a is None:
+        out.append(1)
+    if a is not None:
+        out.append(2)
+    while b is not None:
+        b = None
+    while b is None:
+        b = 1
+        out.append(note(3))
+    return out
+
+
+def branches(a):
+    if a:
+        x = 1
+    else:
+        x = 2
+    if not a and x:
+        x += 10
+    y = a or x
+    z = a and x
+    return x, y, z, (1 if a < 1 else 2)
+
+
+def unpacking(a):
+    first, second, third = a
+    [p, q] = (1, 2)
+    r, (s, t) = 3, "ab"
+    head, *middle, last = range(6)
+    u, v, w = iter([7, 8, 9])
+    return first, second, third, p, q, r, s, t, head, middle, last, u, v, w
+
+
+def too_many(a):
+    try:
+        x, y = a
+    except ValueError as error:
+        x = str(error)
+    x, y = note(a)
+    return x, y
+
+
+def too_few(a):
+    try:
+        x, y, z, w = a
+    except ValueError as error:
+        x = str(error)
+    x, y, z, w = a
+    return x
+
+
+def not_iterable(a):
+    try:
+        x, y = a
+    except TypeError as error:
+        x = str(error)
+    for y in a:
+        pass
+    return x, y
+
+
+def strings(a, b):
+    c = f"{a}|{b!r:>5}|{b!s}|{b!a}|{a:x}|{a:{b}}"
+    return f"{c}", f"{note(b)}", c
+
+
+def displays(a):
+    b = [*a, 4]
+    c = (*a, 5)
+    d = {*a, 6}
+    e = {"k": 1, **{"l": note(2)}}
+    f = {"p": a, "q": b, "r": 1}
+    g = {1: 2, 3: 4}
+    h = {note(7), 8}
+    i = [a, b]
+    j = slice(1, note(2))
+    return b, c, sorted(d), e, f, g, sorted(h), i, j, a[0:1], [1, 2, 3, 4, 5], {1, 2, 3}
+
+
+def comprehensions(n):
+    x = 7
+    a = [x + i for i in range(n) if i % 2]
+    b = {i: [j for j in range(i)] for i in range(n)}
+    c = list(x * i for i in range(3))
+    d = {note(i) for i in (1, 2)}
+    return x, a, b, c, sorted(d)
+
+
+def with_statements(a):
+    with Manager() as c, Manager(True):
+        note(a)
+        if a > 1:
+            raise ValueError(a)
+        note("z")
+    note("after")
+    return a * 2, c.suppresses
+
+
+def not_a_manager(a):
+    try:
+        with a:
+            pass
+    except TypeError as error:
+        note(str(error))
+    with Manager(), a:
+        pass
+
+
+def handlers(a):
+    r = []
+    try:
+        r.append(1)
+        if a == 1:
+            raise KeyError("k")
+        try:
+            r.append(10 // (a - 2))
+            if a == 3:
+                boom(a)
+        except ZeroDivisionError as e:
+            r.append(type(e).__name__)
+            try:
+                raise RuntimeError("x") from e
+            except RuntimeError as e2:
+                r.append(repr(e2.__cause__))
+        finally:
+            r.append(note("fin"))
+    except (KeyError, TypeError) as e:
+        r.append(str(e))
+    except ValueError as e:
+        r.append((str(e), e.__traceback__.tb_lineno - handlers.__code__.co_firstlineno))
+    else:
+        r.append("else")
+    finally:
+        r.append(str(sys.exc_info()[0]))
+    return r
+
+
+def uncaught(a):
+    x = a
+    with Manager():
+        x = x + 1
+
+        y = [x, boom(
+            x,
+        )]
+    return y[5]
+
+
+def closures(a, *args, k=3, **kw):
+    s = a
+
+    def inc(d):
+        nonlocal s
+        s += d * k
+        return s
+
+    out = [inc(1), inc(2), s, sorted(kw.items()), args]
+    k = 10
+    s = note(s)
+    out.append(inc(1))
+    return out, s
+
+
+def make_free():
+    value = 5
+    values = [1]
+
+    def free(x, y=2):
+        nonlocal value
+        value += x
+        values.append(note(y))
+        z = [value * q for q in values]
+        if x > 100:
+            del x
+        return z, value, lambda: value + x
+
+    return free
+
+
+def unbound(a):
+    try:
+        if a:
+            x = 1
+        note(x)
+        del x
+        note(x)
+    except UnboundLocalError as error:
+        note(str(error))
+    del a
+    return a
+
+
+COUNTER = 0
+
+
+def globals_(a):
+    global COUNTER
+    COUNTER = a
+    COUNTER += 1
+    try:
+        missing_global  # noqa: B018
+    except NameError as error:
+        note(str(error))
+    return COUNTER, __name__, Manager, missing_global  # noqa: F821
+
+
+def imports(a):
+    import os.path as p
+    import xml.dom
+    from os import sep
+    from os.path import join
+    from xml import dom
+
+    try:
+        from os import nothing_there  # noqa: F401
+    except ImportError as error:
+        a = type(error).__name__
+    assert p
+    return sep, join is p.join, a, xml.dom is dom
+
+
+def matching(a):
+    match a:
+        case int(z) if z > 3:
+            r = ("big", z)
+        case [1, 2]:
+            r = 2
+        case {"k": v, **rest}:
+            r = (v, rest)
+        case Odd(value=v):
+            r = v
+        case _:
+            r = "other"
+    return r
+
+
+def groups(a):
+    r = []
+    try:
+        if a:
+            raise ExceptionGroup("g", [ValueError(1), TypeError(2), KeyError(3)])
+    except* ValueError as e:
+        r.append(len(e.exceptions))
+    except* (TypeError, KeyError) as e:
+        r.append(str(e.exceptions))
+    return r
+
+
+def assertion(a):
+    note(a)
+    assert a > 1, note("too small")
+    return a
+
+
+def long_jumps(a):
+    t = 0
+    for i in range(a):
+        if i == 1:
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+        else:
+            t -= 1
+    return t
+
+
+class Base:
+    def run(self, n):
+        return [n, note(self.__class__.__name__)]
+
+
+class Derived(Base):
+    def run(self, n):
+        q = super().run(n)
+        return q, self, __class__
+
+
+def iteration_error(a):
+    total = 0
+    for x in broken():
+        total += x
+    return total
+
+
+def broken():
+    yield 1
+    yield note(2)
+    raise LookupError("no more")
+
+
+def deleting(a):
+    b = [a]
+    del b[0], a
+    c = {}
+    c["x"] = b
+    del c["x"]
+    return b, c
+
+
+def finally_return(a):
+    for i in range(3):
+        try:
+            if i == a:
+                return note("from try")
+            boom(i) if i == 1 else None
+        except ValueError:
+            continue
+        finally:
+            note(("finally", i))
+    return "end"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function, or what makes one, and the arguments of one call."""
+
+    function: Callable
+    arguments: Callable[[], tuple]
+    keywords: dict[str, Any] = field(default_factory=dict)
+    made: bool = False
+
+    def fresh(self) -> Callable:
+        return self.function() if self.made else self.function
+
+    def __str__(self) -> str:
+        return self.function.__qualname__
+
+
+def case(function: Callable, *arguments: Any, **keywords: Any) -> Case:
+    return Case(function, lambda: arguments, keywords)
+
+
+def odd(function: Callable, *values: int) -> Case:
+    return Case(function, lambda: tuple(Odd(value) for value in values))
+
+
+CASES = [
+    case(straight, 1, 2),
+    odd(calls, 1),
+    case(many, 1),
+    odd(operators, 1, 2),
+    odd(operators, 0, 0),
+    odd(subscripts, 1),
+    odd(missing_item, 1),
+    case(loop, (1, 2, 3, 4)),
+    case(loop, ()),
+    case(none_tests, None, 2),
+    case(none_tests, 1, None),
+    case(branches, 0),
+    case(branches, 1),
+    odd(branches, 0),
+    odd(branches, 1),
+    odd(unpacking, 1),
+    case(unpacking, "abc"),
+    odd(too_many, 1),
+    case(too_many, (1, 2, 3)),
+    odd(too_few, 1),
+    case(too_few, [1]),
+    case(not_iterable, 3),
+    case(strings, 10, 8),
+    case(displays, (1, 2)),
+    case(comprehensions, 5),
+    case(with_statements, 1),
+    case(with_statements, 5),
+    case(not_a_manager, 1),
+    case(handlers, 0),
+    case(handlers, 1),
+    case(handlers, 2),
+    case(handlers, 3),
+    case(uncaught, 1),
+    case(closures, 1, 8, 9, k=2, z=1),
+    Case(make_free, lambda: (3,), made=True),
+    case(unbound, 0),
+    case(unbound, 1),
+    case(globals_, 3),
+    case(imports, 1),
+    case(matching, 7),
+    case(matching, {"k": 1, "m": 2}),
+    odd(matching, 4),
+    case(groups, 1),
+    case(groups, 0),
+    case(assertion, 1),
+    case(assertion, 2),
+    case(long_jumps, 3),
+    Case(Derived.run, lambda: (Derived(), 4)),
+    case(iteration_error, 1),
+    case(deleting, 1),
+    case(finally_return, 0),
+    case(finally_return, 2),
+    case(finally_return, 5),
+]
