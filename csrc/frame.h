@@ -16,9 +16,13 @@
  *   point_at_start(unit)             CPython goes on with the instruction at `unit`
  *   point_at_running(unit)           the instruction at `unit` is being executed: f_lasti, f_lineno
  *   point_at_raised(unit)            the instruction at `unit` has raised: which handler is next
+ *   can_raise_at(instruction)        CPython can be told so with the right line and the right handler
  *   enter_depth, leave_depth         count a driven frame as CPython counts its own
  *   is_observed                      a tracer, a profiler or a monitor sees what this frame does
  *   interruption_waits               a signal, another thread, or an asynchronous exception
+ *   another_thread_waits             the second of these
+ *   callee_at, object_at             what lies below the arguments of a call
+ *   put_method, put_global           what goes there
  *   end                              the frame is over: leaves it to CPython or clears it
  *   spell                            what an opcode means: see instruction.h
  *
@@ -36,6 +40,7 @@
 #include "internal/pycore_frame.h"
 #include "internal/pycore_code.h"
 #include "internal/pycore_interp.h"
+#include "internal/pycore_object.h"
 #include "internal/pycore_pystate.h"
 #include "opcode.h"
 

@@ -48,6 +48,14 @@ point_at_raised(Frame *frame, int unit)
     frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
 }
 
+static inline bool
+can_raise_at(PyCodeObject *code, const struct instruction *instruction)
+{
+    (void)code;
+    (void)instruction;
+    return true;
+}
+
 /* Python frames and C calls share one counter. */
 static inline int
 enter_depth(PyThreadState *thread)
@@ -175,9 +183,9 @@ spell(int opcode, int argument, struct instruction *to)
     case UNPACK_SEQUENCE: IS(UNPACK);
     case FORMAT_VALUE: to->flag = argument & 4; argument &= 3; IS(CONVERT_AND_FORMAT);
 
-    case JUMP_FORWARD: JUMPS(JUMP, argument);
+    case JUMP_FORWARD: JUMPS(JUMP_ALWAYS, argument);
     case JUMP_BACKWARD:
-    case JUMP_BACKWARD_NO_INTERRUPT: JUMPS(JUMP, -argument);
+    case JUMP_BACKWARD_NO_INTERRUPT: JUMPS(JUMP_ALWAYS, -argument);
     case POP_JUMP_FORWARD_IF_TRUE: JUMPS(JUMP_IF_TRUE, argument);
     case POP_JUMP_BACKWARD_IF_TRUE: JUMPS(JUMP_IF_TRUE, -argument);
     case POP_JUMP_FORWARD_IF_FALSE: JUMPS(JUMP_IF_FALSE, argument);

@@ -123,7 +123,7 @@ swap(struct work *work)
 }
 
 static enum outcome
-constant(struct work *work)
+load_constant(struct work *work)
 {
     push(work, Py_NewRef(PyTuple_GET_ITEM(work->code->co_consts, work->instruction->argument)));
     return GOES_ON;
@@ -566,14 +566,14 @@ may_be_iterable(PyObject *object)
 static enum outcome
 extend_list(struct work *work)
 {
-    PyObject *list = work->top[-1 - work->instruction->argument], *iterable = work->top[-1], *none;
+    PyObject *list = work->top[-1 - work->instruction->argument], *iterable = work->top[-1], *extended;
 
     if (!may_be_iterable(iterable)) {
         return IN_CPYTHON;
     }
-    none = _PyList_Extend((PyListObject *)list, iterable);
-    Py_XDECREF(none);
-    return consume(work, 1, none == NULL ? -1 : 0);
+    extended = PySequence_InPlaceConcat(list, iterable);
+    Py_XDECREF(extended);
+    return consume(work, 1, extended == NULL ? -1 : 0);
 }
 
 static enum outcome
@@ -971,7 +971,7 @@ static const performer performers[KIND_COUNT] = {
     [PUSH_NULL_OPERAND] = push_null,
     [COPY_OPERAND] = copy,
     [SWAP_OPERANDS] = swap,
-    [CONSTANT] = constant,
+    [CONSTANT] = load_constant,
     [LOCAL] = local,
     [SET_LOCAL] = set_local,
     [UNSET_LOCAL] = unset_local,
@@ -1016,7 +1016,7 @@ static const performer performers[KIND_COUNT] = {
     [CONVERT] = convert,
     [FORMAT] = format,
     [FORMAT_WITH] = format_with,
-    [JUMP] = jump,
+    [JUMP_ALWAYS] = jump,
     [JUMP_IF_TRUE] = jump_if_true,
     [JUMP_IF_FALSE] = jump_if_false,
     [JUMP_IF_NONE] = jump_if_none,
@@ -1117,7 +1117,7 @@ framelift_perform(Frame *frame, const struct instruction *instruction, PyObject 
     };
     enum outcome outcome;
 
-    if (perform == NULL) {
+    if (perform == NULL || !can_raise_at(work.code, instruction)) {
         return IN_CPYTHON;
     }
     point_at_running(frame, instruction->unit);

@@ -33,6 +33,8 @@ class Setting:
     name: str
     default: bool | int
     alias_of: str | None = None
+    least: int = 1
+    """The smallest whole number it takes."""
 
     @property
     def kind(self) -> type:
@@ -48,8 +50,8 @@ class Setting:
         if type(value) is not self.kind:
             allowed = "True or False" if self.kind is bool else "a whole number"
             raise Misuse(reasons.WRONG_SETTING_TYPE, name, allowed=allowed)
-        if self.kind is int and value < 1:  # type: ignore[operator]
-            raise Misuse(reasons.WRONG_SETTING_TYPE, name, allowed="a whole number from 1 on")
+        if self.kind is int and value < self.least:  # type: ignore[operator]
+            raise Misuse(reasons.WRONG_SETTING_TYPE, name, allowed=f"a whole number from {self.least} on")
 
     def from_text(self, text: str) -> bool | int:
         """The value an environment variable gives."""
@@ -86,6 +88,7 @@ SETTINGS = {
         Setting("suppress_errors", False),
         Setting("raise_internal_errors", False),
         Setting("check_guards", False),
+        Setting("break_at", -1, least=-1),
         Setting("verbose", False),
     )
 }
@@ -142,6 +145,9 @@ class Config:
 
     check_guards: bool
     """Check every guard a second time in plain Python and raise when the two disagree (slow)."""
+
+    break_at: int
+    """For tests: the byte offset of an instruction before which every captured frame breaks; -1 for none."""
 
     verbose: bool
     """Show in errors where in framelift they were decided."""

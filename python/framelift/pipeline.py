@@ -81,6 +81,7 @@ class Compilation:
         self.limited: set[int] = set()
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
+        self.limited: set[tuple[int, int]] = set()
         self.children: weakref.WeakKeyDictionary[object, dict] = weakref.WeakKeyDictionary()
 
     def reset(self) -> None:
@@ -90,6 +91,7 @@ class Compilation:
         self.children.clear()
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
+        self.limited.clear()
 
     def miss(
         self,
@@ -200,6 +202,9 @@ class Compilation:
         if offset in self.limited:
             return True
         self.limited.add(offset)
+        if (id(compiled), offset) in self.limited:
+            return True
+        self.limited.add((id(compiled), offset))
         count("limits", self.name)
         count("graph_break", reasons.CACHE_SIZE_LIMIT.title)
         message = f"{reasons.CACHE_SIZE_LIMIT.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"
@@ -221,7 +226,7 @@ class Compilation:
     def policy(self) -> Policy:
         """What the next capture takes for symbols."""
         all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)
-        return Policy(frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes)
+        return Policy(frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes, config.break_at)
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:
         """An empty record of this compilation."""
@@ -263,9 +268,14 @@ class Compilation:
         except CaptureFailed as failed:
             if self.fullgraph or not can_stop(start.function):
                 raise
-            captured = capture_segment(start, arguments, policy, check=check, stop_after=failed.done)
-            self.note_break(failed.error, record)
-            return captured
+            for stop in failed.stops:
+                try:
+                    captured = capture_segment(start, arguments, policy, check=check, stop_after=stop)
+                except CaptureFailed:
+                    continue
+                self.note_break(failed.error, record)
+                return captured
+            raise
 
     def note_break(self, error: Break, record: CaptureRecord) -> None:
         """Count and record a graph break."""

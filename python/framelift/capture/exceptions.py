@@ -14,6 +14,7 @@ CONTEXT = BaseException.__dict__["__context__"]
 SUPPRESS_CONTEXT = BaseException.__dict__["__suppress_context__"]
 TRACEBACK = BaseException.__dict__["__traceback__"]
 STOP_VALUE = StopIteration.__dict__["value"]
+EXIT_CODE = SystemExit.__dict__["code"]
 
 
 class Raised(Exception):
@@ -37,6 +38,9 @@ def new_exception(cls: type[BaseException], arguments: list[Value]) -> Instance:
     }
     if issubclass(cls, StopIteration):
         value.slots[STOP_VALUE] = arguments[0] if arguments else Constant(None)
+    if issubclass(cls, SystemExit):
+        single = arguments[0] if arguments else Constant(None)
+        value.slots[EXIT_CODE] = single if len(arguments) < 2 else TupleObject(list(arguments))
     return value
 
 

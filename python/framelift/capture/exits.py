@@ -31,6 +31,7 @@ from framelift.capture.effects import (
     SlotStore,
     TypeStore,
 )
+from framelift.capture.exceptions import TRACEBACK
 from framelift.capture.values import (
     EMPTY,
     CellObject,
@@ -288,9 +289,11 @@ class ExitWriter:
         return self.emit(("call", const(functools.partial), operands, tuple(key.value for key, _ in pairs)))
 
     def _build_exception(self, value: Instance) -> Operand:
+        if getattr(value.slots[TRACEBACK], "value", None) is not None:
+            raise Break(reasons.NOT_REBUILDABLE, f"a {value.cls.__name__} with its traceback")
         arguments, cause, context, suppress, *_ = value.slots.values()
         made = self.emit(call(value.cls.__new__, [const(value.cls)], arguments.items, self))
-        self.emit(call(BaseException.__init__, [made], arguments.items, self))
+        self.emit(call(initializer_in_c(value.cls), [made], arguments.items, self))
         for descriptor, part in ((BaseException.__cause__, cause), (BaseException.__context__, context)):
             if not (isinstance(part, Constant) and part.value is None):
                 self.emit(call(descriptor.__set__, [made], (part,), self))
@@ -444,6 +447,12 @@ def const(value: object) -> Operand:
 def call(function: object, leading: list[Operand], values: Iterable[Value], writer: ExitWriter) -> tuple:
     """A call operation whose last arguments are values."""
     return ("call", const(function), [*leading, *writer.operands(values)], ())
+
+
+def initializer_in_c(cls: type[BaseException]) -> object:
+    """The ``__init__`` of an exception class that sets its C fields from the arguments."""
+    methods = (base.__dict__.get("__init__") for base in cls.__mro__)
+    return next(method for method in methods if isinstance(method, types.WrapperDescriptorType))
 
 
 def dict_storage(cls: type) -> type:

@@ -16,7 +16,8 @@ from framelift import rules
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
-from framelift.capture.exceptions import CONTEXT, Raised, raised
+from framelift.capture.exceptions import CONTEXT, TRACEBACK, Raised, raised
+from framelift.capture.polyfills import is_polyfill
 from framelift.capture.values import Constant, FunctionObject, GeneratorObject, IdentityNumber, Symbol, Tensor, Value
 from framelift.config import config
 from framelift.guards import kinds
@@ -40,7 +41,8 @@ class Interpreter:
     ``type_lookups``, ``type_stores``: what was opened, so that an object has one value.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
-    ``done``: when the frame was left, how many were complete before a place where CPython could go on.
+    ``done``: when the frame was left, how many were complete before a place where CPython could go on;
+    ``before_raise``: the same at the first exception of the program.
     """
 
     Raised = Raised
@@ -63,6 +65,7 @@ class Interpreter:
         self.handled: Value | None = None
         self.executed = 0
         self.done = 0
+        self.before_raise: int | None = None
         self.stop_at = -1
 
     def look(self, value: Value) -> Value:
@@ -176,6 +179,8 @@ class Interpreter:
         """
         self.frames.append(frame)
         steps = self.tables.steps(frame.decoded)
+        if self.policy.break_at >= 0:
+            steps = with_break(steps, frame, self.policy.break_at)
         try:
             while True:
                 try:
@@ -204,6 +209,11 @@ class Interpreter:
         index = frame.current_index
         if not error.stack:
             error.stack = [active.position() for active in self.frames]
+        if self.before_raise is None:
+            outermost = self.frames[0]
+            self.before_raise = completed(outermost, self.executed)
+        if error.value.slots is not None:
+            error.value.slots[TRACEBACK] = RAISED
         if self.handled is not None and error.value.slots is not None and error.value is not self.handled:
             context = error.value.slots.get(CONTEXT)
             if isinstance(context, Constant) and context.value is None:
@@ -241,6 +251,9 @@ class Interpreter:
         except Raised as raised_error:
             generator.finished = True
             if issubclass(raised_error.value.cls, StopIteration):
+                if is_polyfill(frame.decoded.code):
+                    generator.returned = Constant(None)
+                    return None
                 raise raised(RuntimeError, "generator raised StopIteration") from None
             raise
         finally:
@@ -254,6 +267,19 @@ class Interpreter:
         return None
 
 
+def with_break(steps: list, frame: Frame, offset: int) -> list:
+    """The steps of a frame with a graph break in place of the instruction at ``offset``."""
+    index = frame.decoded.index_at.get(offset)
+    if index is None:
+        return steps
+    return [*steps[:index], (forced_break, steps[index][1]), *steps[index + 1 :]]
+
+
+def forced_break(vm: Interpreter, frame: Frame, inst: object) -> None:
+    """The step that ``config.break_at`` puts in."""
+    raise Break(reasons.FORCED_BREAK, f"before {inst}")
+
+
 def completed(frame: Frame, executed: int) -> int:
     """Instructions done before the CPython instruction that contains the last one begun."""
     index, done = frame.current_index, max(executed - 1, 0)
@@ -264,6 +290,10 @@ def completed(frame: Frame, executed: int) -> int:
 
 class Stopped(Exception):
     """The captured frame has reached the instruction before which it was to stop."""
+
+
+RAISED = Constant("raised")
+"""Stands for the traceback of an exception that was raised during capture: it can't be made again."""
 
 
 class Yielded(Value):

@@ -335,7 +335,7 @@ def instance_dict(vm, value: Value) -> DictObject | None:
             value.attributes = (
                 DictObject({})
                 if value.real is None
-                else open_instance_dict(vm, value.real.__dict__, value.source)
+                else open_instance_dict(vm, value.real.__dict__, value.cls, value.source)
             )
         return value.attributes
     if isinstance(value, Constant):
@@ -344,7 +344,7 @@ def instance_dict(vm, value: Value) -> DictObject | None:
         if isinstance(value.value, type) or type(value.value).__dictoffset__ == 0:
             return None
         real_dict = object.__getattribute__(value.value, "__dict__")
-        return open_instance_dict(vm, real_dict, Held(value.value, repr(value.value)))
+        return open_instance_dict(vm, real_dict, type(value.value), Held(value.value, repr(value.value)))
     if value.attributes is None:
         if value.cls.__dictoffset__ == 0:
             return None
@@ -352,14 +352,15 @@ def instance_dict(vm, value: Value) -> DictObject | None:
             value.attributes = DictObject({})
         else:
             real_dict = object.__getattribute__(value.real, "__dict__")
-            value.attributes = open_instance_dict(vm, real_dict, value.source)
+            value.attributes = open_instance_dict(vm, real_dict, value.cls, value.source)
     return value.attributes
 
 
-def open_instance_dict(vm, real: dict, source: Source) -> DictObject:
+def open_instance_dict(vm, real: dict, owner_class: type, source: Source) -> DictObject:
     """The dictionary behind an object's attributes; of the same object it is the same dictionary."""
     known = vm.seen.get(id(real))
     if known is None:
         known = vm.seen[id(real)] = DictObject({}, type(real), real, InstanceDict(source))
+        known.owner_class = owner_class
     return known
 

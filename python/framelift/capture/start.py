@@ -24,7 +24,7 @@ from framelift.graph.builder import FinishedGraph
 from framelift.graph.errors import CallFailed
 from framelift.graph.torch_state import STATE_ITEMS, read_state
 from framelift.guards import GuardSet, kinds
-from framelift.guards.sources import Argument, Held
+from framelift.guards.sources import Argument, Held, InstanceDict, Source
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -55,8 +55,8 @@ class Captured:
     """A segment captured to its end.
 
     ``graph`` is None if it computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are the
-    exit program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled. ``stop``
-    is None where the segment ends with the function's return.
+    exit program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled.
+    ``stop`` is None where the segment ends with the function's return.
     """
 
     graph: FinishedGraph | None
@@ -71,15 +71,16 @@ class Captured:
 class CaptureFailed(Exception):
     """A segment that can't be captured to its end.
 
-    ``error`` is the break, ``guards`` what was looked at until then, ``done`` how many instructions of the
-    frame were completed before.
+    ``error`` is the break, ``guards`` what was looked at until then. ``stops`` are the numbers of
+    instructions after which a shorter segment may end, the longest first: before the one that can't be done;
+    before the first one that raised, as an exception that has been raised can't be made again.
     """
 
-    def __init__(self, error: Break, guards: GuardSet, done: int) -> None:
+    def __init__(self, error: Break, guards: GuardSet, stops: tuple[int, ...]) -> None:
         super().__init__(error)
         self.error = error
         self.guards = guards
-        self.done = done
+        self.stops = stops
 
 
 def capture_segment(
@@ -96,7 +97,7 @@ def capture_segment(
     guards.require_state()
     if torch_internals.modes_active():
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
-        raise CaptureFailed(modes, guards, 0)
+        raise CaptureFailed(modes, guards, ())
     builder = GraphBuilder(check=check)
     vm = Interpreter(builder, guards, policy, TABLES)
     vm.stop_at = stop_after
@@ -111,7 +112,8 @@ def capture_segment(
                 builder.close()
     except Break as error:
         guard_identities(vm)
-        raise CaptureFailed(error, guards, vm.done) from error
+        stops = (vm.done,) if vm.before_raise is None else (vm.done, vm.before_raise)
+        raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops))) from error
 
 
 def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ...]) -> Frame:
@@ -203,6 +205,7 @@ def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> C
     if graph.mutated_inputs:  # a write through one name must not be missed through another
         tensors = zip(graph.inputs, graph.example_inputs, strict=True)
         vm.guards.distinct([s for s, item in tensors if isinstance(item, torch.Tensor) and not isinstance(s, Held)])
+    guard_written_inputs(vm, graph)
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
     return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop)
@@ -214,16 +217,31 @@ def guard_identities(vm: Interpreter) -> None:
     These are the objects compared with ``is`` or used as keys; and an object that was written to against all
     others of its class, as a write through one name must not be missed through another.
     """
-    groups: list[list] = [list(vm.identities.values())]
+    groups: list[list[Source]] = [[value.source for value in vm.identities.values()]]
     opened = [value for value in vm.seen.values() if getattr(value, "real", None) is not None]
     for target in vm.effects.targets():
-        cls = type(target.real)
-        if isinstance(target.source, Held):
-            continue
-        groups.append([target, *(v for v in opened if v is not target and type(v.real) is cls)])
+        if not isinstance(target.source, Held):
+            alike = [other for other in opened if other is not target and could_be_one(target, other)]
+            groups.append([owner_source(value) for value in (target, *alike)])
     for group in groups:
-        sources = [
-            value.source for value in group if value.source is not None and not isinstance(value.source, Held)
-        ]
+        sources = [source for source in group if not isinstance(source, Held)]
         if len(sources) > 1:
             vm.guards.distinct(sources)
+
+
+def could_be_one(left: Value, right: Value) -> bool:
+    """Whether another call could bring one object for both: of one class; dictionaries of objects of one class."""
+    owners = (getattr(left, "owner_class", None), getattr(right, "owner_class", None))
+    return type(left.real) is type(right.real) and owners[0] is owners[1]
+
+
+def owner_source(value: Value) -> Source:
+    """Where to compare identities: an object's ``__dict__`` is its own, and may not be made yet."""
+    source = value.source
+    return source.base if isinstance(source, InstanceDict) else source
+
+
+def guard_written_inputs(vm: Interpreter, graph: FinishedGraph) -> None:
+    """A graph that writes to an input was captured for inputs that are different tensors."""
+    if graph.mutated_inputs:
+        vm.guards.distinct([source for source in graph.inputs if not isinstance(source, Held)])

@@ -302,7 +302,7 @@ EXCEPTION_GROUP = reason(
 )
 SYMBOLIC_VALUE = reason(
     "FL136", "symbolic-value", "Use of a size or number that is not fixed",
-    "This place needs a concrete number, and `dynamic` asks that the size stays open.",
+    "It is needed as a number or in an expression that graphs don't compute, but `dynamic` leaves it open.",
     "Let it be specialised: leave `dynamic` at None, or use `int(...)` on a value that isn't a size.",
 )
 WEAK_REFERENCE = reason(
@@ -364,6 +364,11 @@ SET_ORDER = reason(
     "FL149", "set-order", "Order of a set made during capture",
     "The order in which a set gives its members depends on its C storage, which exists only when it is real.",
     "Iterate over `sorted(the_set)`, or use a dict as an ordered set.",
+)
+FORCED_BREAK = reason(
+    "FL150", "forced-break", "Break asked for by `config.break_at`",
+    "Tests break before a given instruction, to see that a break anywhere changes nothing.",
+    "Set `config.break_at` to -1.",
 )
 EXCEPTION_FROM_OUTSIDE = reason(
     "FL146", "exception-from-outside", "Exception object that was made outside",

@@ -12,6 +12,7 @@ from framelift.capture.exceptions import raised
 from framelift.capture.values import (
     Constant,
     DictObject,
+    IdentityNumber,
     Lazy,
     ListObject,
     SetObject,
@@ -76,7 +77,10 @@ def fold(vm, function: object, arguments: list[Value], keywords: dict[str, Value
         host_keywords = {name: constant_of(vm, specialized(vm, item)) for name, item in keywords.items()}
     except NotConstant as error:
         name = getattr(function, "__qualname__", repr(function))
-        raise Break(reasons.UNSUPPORTED_CALL, f"{name} with {error.args[0]!r}") from None
+        unknown = error.args[0]
+        is_address = isinstance(unknown, IdentityNumber)
+        reason = reasons.IDENTITY_NUMBER if is_address else reasons.UNSUPPORTED_CALL
+        raise Break(reason, f"{name} with {unknown!r}") from None
     return run(vm, function, host_arguments, host_keywords)
 
 

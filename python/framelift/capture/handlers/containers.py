@@ -144,7 +144,9 @@ def unpack_ex(vm, frame, inst):
     values = vm.unpack(frame.stack.pop())
     least = inst.before + inst.after
     if len(values) < least:
-        raise raised(ValueError, f"not enough values to unpack (expected at least {least}, got {len(values)})")
+        raise raised(
+            ValueError, f"not enough values to unpack (expected at least {least}, got {len(values)})"
+        )
     middle = len(values) - inst.after
     unpacked = [*values[: inst.before], ListObject(values[inst.before : middle]), *values[middle:]]
     frame.stack.extend(reversed(unpacked))

@@ -114,10 +114,10 @@ def call_function_ex(vm, frame, inst):
     keywords = {}
     if inst.has_kwargs:
         for key, value in pairs_of(vm, frame.stack.pop()):
-            key = vm.look(key)
-            if not isinstance(key, Constant) or not isinstance(key.value, str):
+            name = vm.look(key)
+            if not isinstance(name, Constant) or not isinstance(name.value, str):
                 raise raised(TypeError, "keywords must be strings")
-            keywords[key.value] = value
+            keywords[name.value] = value
     arguments = vm.unpack(frame.stack.pop())
     first, second = frame.pop(2)
     callee = second if inst.null_first else first
@@ -151,7 +151,7 @@ def set_function_part(vm, function: FunctionObject, flag: int, part) -> None:
         case 2:
             function.keyword_defaults = part
         case 8:
-            function.closure = list(vm.look(part).items)
+            function.closure = [vm.look(cell) for cell in vm.look(part).items]
         case _:
             function.slots = {**(function.slots or {}), "__annotations__": part}
 
@@ -165,7 +165,9 @@ def import_name(vm, frame, inst):
     has_fromlist = operators.truth(vm, fromlist)
     found = name if has_fromlist or level else name.partition(".")[0]
     vm.guards.add(DictItem(Held(sys.modules, "sys.modules"), name), kinds.Is(sys.modules[name]))
-    frame.stack.append(outside.look(vm, Lazy(sys.modules[found], DictItem(Held(sys.modules, "sys.modules"), found))))
+    frame.stack.append(
+        outside.look(vm, Lazy(sys.modules[found], DictItem(Held(sys.modules, "sys.modules"), found)))
+    )
 
 
 def absolute_name(vm, frame, name: str, level: int) -> str:
@@ -197,5 +199,3 @@ def import_from(vm, frame, inst):
 @handler(op.ImportStar)
 def import_star(vm, frame, inst):
     raise Break(reasons.UNSUPPORTED_INSTRUCTION, "import *")
-
-

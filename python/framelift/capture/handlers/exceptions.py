@@ -43,7 +43,11 @@ def raise_varargs(vm, frame, inst):
 def exception_instance(vm, value) -> Instance:
     """What ``raise value`` raises: an instance, or an instance of the class."""
     value = vm.look(value)
-    if isinstance(value, Constant) and isinstance(value.value, type) and issubclass(value.value, BaseException):
+    if (
+        isinstance(value, Constant)
+        and isinstance(value.value, type)
+        and issubclass(value.value, BaseException)
+    ):
         value = vm.look(calls.call(vm, value, [], {}))
     if isinstance(value, Instance) and issubclass(value.cls, BaseException):
         if value.real is not None:
@@ -83,7 +87,11 @@ def matches(vm, exception: Instance, wanted) -> bool:
     wanted = vm.look(wanted)
     if isinstance(wanted, TupleObject):
         return any(matches(vm, exception, item) for item in wanted.items)
-    if isinstance(wanted, Constant) and isinstance(wanted.value, type) and issubclass(wanted.value, BaseException):
+    if (
+        isinstance(wanted, Constant)
+        and isinstance(wanted.value, type)
+        and issubclass(wanted.value, BaseException)
+    ):
         return issubclass(exception.cls, wanted.value)
     raise raised(TypeError, "catching classes that do not inherit from BaseException is not allowed")
 

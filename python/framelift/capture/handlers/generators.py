@@ -5,12 +5,12 @@ https://docs.python.org/3/reference/expressions.html#yield-expressions
 
 from __future__ import annotations
 
-from framelift.capture.datamodel import iteration
-from framelift.capture.datamodel import attributes, calls
+from framelift.capture.datamodel import attributes, calls, iteration
 from framelift.capture.decode import instruction as op
-from framelift.capture.exceptions import Raised, STOP_VALUE, raised
+from framelift.capture.exceptions import STOP_VALUE, Raised, raised
 from framelift.capture.handlers.registry import handler
 from framelift.capture.interpreter import Yielded
+from framelift.capture.polyfills import is_polyfill
 from framelift.capture.values import Constant, GeneratorObject
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -75,7 +75,7 @@ def end_send(vm, frame, inst):
 
 @handler(op.StopIterationError)
 def stop_iteration_error(vm, frame, inst):
-    if issubclass(frame.stack[-1].cls, StopIteration):
+    if issubclass(frame.stack[-1].cls, StopIteration) and not is_polyfill(frame.decoded.code):
         raise raised(RuntimeError, "generator raised StopIteration")
 
 

@@ -324,7 +324,7 @@ def set_init(vm, arguments, keywords):
 
 def exception_constructors():
     """The C-level ``__new__`` and ``__init__`` of every builtin exception class with plain arguments."""
-    special = (OSError, UnicodeError, ImportError, SyntaxError, AttributeError, NameError, SystemExit, BaseExceptionGroup)
+    special = (OSError, UnicodeError, ImportError, SyntaxError, AttributeError, NameError, BaseExceptionGroup)
     seen = set()
     for cls in vars(builtins).values():
         if not isinstance(cls, type) or not issubclass(cls, BaseException):

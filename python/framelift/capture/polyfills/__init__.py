@@ -1,5 +1,8 @@
 """Polyfills: builtins in plain Python, inlined in their place."""
 
+import os
+import types
+
 from framelift.capture.polyfills import builtins, containers, copying, libraries, patterns, texts
 
 POLYFILLS = {
@@ -9,4 +12,12 @@ POLYFILLS = {
     if hasattr(function, "replaces")
 }
 
-__all__ = ["POLYFILLS"]
+FOLDER = os.path.dirname(__file__)
+
+
+def is_polyfill(code: types.CodeType) -> bool:
+    """Whether code stands for a C callable: its generators are iterators, which pass a StopIteration on."""
+    return code.co_filename.startswith(FOLDER)
+
+
+__all__ = ["POLYFILLS", "is_polyfill"]

@@ -146,8 +146,10 @@ def reversed_items(sequence):
     cls = type(sequence)
     if cls in (str, bytes, range):
         return iter(sequence[::-1])
-    if hasattr(cls, "__reversed__"):
+    if getattr(cls, "__reversed__", None) is not None:
         return cls.__reversed__(sequence)
+    if hasattr(cls, "__reversed__") or not hasattr(cls, "__getitem__") or issubclass(cls, dict):
+        raise TypeError(f"'{cls.__name__}' object is not reversible")
     return reversed_from(sequence, len(sequence) - 1)
 
 
@@ -168,6 +170,9 @@ def largest(first, /, *others, key=None, default=MISSING):
 
 
 def best(first, others, key, default, want_larger):
+    if others and default is not MISSING:
+        name = "max" if want_larger else "min"
+        raise TypeError(f"Cannot specify a default for {name}() with multiple positional arguments")
     iterator = iter((first, *others)) if others else iter(first)
     found = next(iterator, MISSING)
     if found is MISSING:

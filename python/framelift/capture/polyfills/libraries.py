@@ -19,7 +19,10 @@ MISSING = object()
 
 @polyfill(functools.reduce)
 def reduced(function, iterable, initial=MISSING, /):
-    iterator = iter(iterable)
+    try:
+        iterator = iter(iterable)
+    except TypeError:
+        raise TypeError("reduce() arg 2 must support iteration") from None
     value = next(iterator, MISSING) if initial is MISSING else initial
     if value is MISSING:
         raise TypeError("reduce() of empty iterable with no initial value")
@@ -49,19 +52,26 @@ def deque_rotate(self, n=1, /):
 
 @polyfill(itertools.chain)
 def chained(*iterables):
-    return chained_from(itertools.chain, iterables)
+    return chained_items(iter(iterables))
 
 
 @polyfill(itertools.chain.__dict__["from_iterable"])
 def chained_from(cls, iterables):
+    return chained_items(iter(iterables))
+
+
+def chained_items(iterables):
     for iterable in iterables:
-        yield from iterable
+        for item in iterable:
+            yield item
 
 
 @polyfill(itertools.accumulate)
 def accumulated(iterable, func=None, *, initial=None):
-    iterator = iter(iterable)
-    value = initial
+    return accumulated_from(iter(iterable), func, initial)
+
+
+def accumulated_from(iterator, func, value):
     if value is None:
         value = next(iterator, MISSING)
         if value is MISSING:
@@ -75,8 +85,14 @@ def accumulated(iterable, func=None, *, initial=None):
 @polyfill(itertools.islice)
 def sliced(iterable, *bounds):
     window = slice(*bounds)
-    start, stop, step = window.start or 0, window.stop, window.step or 1
-    return sliced_from(iter(iterable), start, stop, step)
+    wrong = "Indices" if len(bounds) > 1 else "Stop argument"
+    for bound in (window.start, window.stop):
+        if bound is not None and (not hasattr(bound, "__index__") or bound < 0):
+            raise ValueError(wrong + " for islice() must be None or an integer: 0 <= x <= sys.maxsize.")
+    step = window.step
+    if step is not None and (not hasattr(step, "__index__") or step < 1):
+        raise ValueError("Step for islice() must be a positive integer or None.")
+    return sliced_from(iter(iterable), window.start or 0, window.stop, step or 1)
 
 
 def sliced_from(iterator, start, stop, step):
@@ -109,7 +125,13 @@ def product(*iterables, repeat=1):
 @polyfill(itertools.combinations)
 def combinations(iterable, r):
     pool = tuple(iterable)
+    check_length(r)
     return iter([tuple([pool[i] for i in indices]) for indices in chosen(len(pool), r)])
+
+
+def check_length(r):
+    if r < 0:
+        raise ValueError("r must be non-negative")
 
 
 def chosen(count, r):
@@ -126,6 +148,7 @@ def chosen(count, r):
 def permutations(iterable, r=None):
     pool = tuple(iterable)
     length = len(pool) if r is None else r
+    check_length(length)
     return iter([tuple([pool[i] for i in indices]) for indices in arranged(list(range(len(pool))), length)])
 
 
@@ -157,8 +180,12 @@ def counted(start=0, step=1):
 
 @polyfill(itertools.cycle)
 def cycled(iterable):
+    return cycled_from(iter(iterable))
+
+
+def cycled_from(iterator):
     kept = []
-    for item in iterable:
+    for item in iterator:
         yield item
         kept.append(item)
     while kept:
@@ -167,7 +194,11 @@ def cycled(iterable):
 
 @polyfill(itertools.takewhile)
 def taken_while(predicate, iterable):
-    for item in iterable:
+    return taken_while_from(predicate, iter(iterable))
+
+
+def taken_while_from(predicate, iterator):
+    for item in iterator:
         if not predicate(item):
             return
         yield item
@@ -175,8 +206,12 @@ def taken_while(predicate, iterable):
 
 @polyfill(itertools.dropwhile)
 def dropped_while(predicate, iterable):
+    return dropped_while_from(predicate, iter(iterable))
+
+
+def dropped_while_from(predicate, iterator):
     dropping = True
-    for item in iterable:
+    for item in iterator:
         if dropping and predicate(item):
             continue
         dropping = False
@@ -185,20 +220,31 @@ def dropped_while(predicate, iterable):
 
 @polyfill(itertools.starmap)
 def star_mapped(function, iterable):
-    for arguments in iterable:
+    return star_mapped_from(function, iter(iterable))
+
+
+def star_mapped_from(function, iterator):
+    for arguments in iterator:
         yield function(*arguments)
 
 
 @polyfill(itertools.filterfalse)
 def filtered_false(predicate, iterable):
-    for item in iterable:
+    return filtered_false_from(predicate, iter(iterable))
+
+
+def filtered_false_from(predicate, iterator):
+    for item in iterator:
         if not (item if predicate is None else predicate(item)):
             yield item
 
 
 @polyfill(itertools.pairwise)
 def paired(iterable):
-    iterator = iter(iterable)
+    return paired_from(iter(iterable))
+
+
+def paired_from(iterator):
     previous = next(iterator, MISSING)
     if previous is MISSING:
         return
@@ -209,14 +255,21 @@ def paired(iterable):
 
 @polyfill(itertools.compress)
 def compressed(data, selectors):
-    for item, selected in zip(data, selectors):
+    return compressed_from(zip(iter(data), iter(selectors)))
+
+
+def compressed_from(pairs):
+    for item, selected in pairs:
         if selected:
             yield item
 
 
 @polyfill(itertools.zip_longest)
 def zipped_longest(*iterables, fillvalue=None):
-    iterators = [iter(iterable) for iterable in iterables]
+    return zipped_longest_from([iter(iterable) for iterable in iterables], fillvalue)
+
+
+def zipped_longest_from(iterators, fillvalue):
     active = len(iterators)
     finished = [False] * active
     while active:
@@ -260,6 +313,8 @@ def heap_push(heap, item, /):
 
 @polyfill(heapq.heappop)
 def heap_pop(heap, /):
+    if not heap:
+        raise IndexError("index out of range")
     last = heap.pop()
     if not heap:
         return last
@@ -298,6 +353,8 @@ def heap_sift_up(heap, position):
 
 @polyfill(bisect.bisect_right, bisect.bisect)
 def bisect_right(a, x, lo=0, hi=None, *, key=None):
+    if lo < 0:
+        raise ValueError("lo must be non-negative")
     hi = len(a) if hi is None else hi
     while lo < hi:
         middle = (lo + hi) // 2
@@ -310,6 +367,8 @@ def bisect_right(a, x, lo=0, hi=None, *, key=None):
 
 @polyfill(bisect.bisect_left)
 def bisect_left(a, x, lo=0, hi=None, *, key=None):
+    if lo < 0:
+        raise ValueError("lo must be non-negative")
     hi = len(a) if hi is None else hi
     while lo < hi:
         middle = (lo + hi) // 2
@@ -344,8 +403,7 @@ def teed_from(iterator, kept):
 @polyfill(itertools.combinations_with_replacement)
 def combinations_with_replacement(iterable, r):
     pool = tuple(iterable)
-    if r < 0:
-        raise ValueError("r must be non-negative")
+    check_length(r)
     return iter([tuple([pool[i] for i in indices]) for indices in chosen_again(0, len(pool), r)])
 
 

@@ -42,7 +42,13 @@ def in_any_order(iterable: object) -> list:
 
 def owns_storage(tensor: torch.Tensor) -> bool:
     """Whether a tensor covers its storage without gaps or repetitions; during capture asked of its fake."""
-    raise NotImplementedError(tensor)
+    expected = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size != 1 and stride != expected:
+            return False
+        expected *= int(size)
+    nbytes = tensor.untyped_storage().nbytes()
+    return tensor.storage_offset() == 0 and not tensor.is_inference() and nbytes == expected * tensor.element_size()
 
 
 def leave_to_cpython(what: str) -> None:

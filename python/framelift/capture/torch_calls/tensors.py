@@ -65,13 +65,7 @@ def metadata_method(name: str):
 def tensor_owns_storage(vm, arguments, keywords):
     tensor = tensor_of(vm, arguments[0])
     example = tensor.example if tensor.real is None else tensor.real
-    dense = example.layout is torch.strided and example.storage_offset() == 0 and not example.is_inference()
-    sizes = sorted(zip(example.stride(), example.shape, strict=True), key=lambda pair: int(pair[0])) if dense else ()
-    expected = 1
-    for stride, size in sizes:
-        dense = dense and (size == 1 or stride == expected)
-        expected *= size
-    return Constant(bool(dense and example.untyped_storage().nbytes() == expected * example.element_size()))
+    return Constant(example.layout is torch.strided and bool(owns_storage(example)))
 
 
 @native(torch.Tensor.__bool__)

@@ -263,9 +263,10 @@ class DictObject(Object):
 
     ``items`` maps a hashable key to ``(key value, value)``. An outside dict is opened key by key: ``items``
     then holds only what was looked at or written (a deleted or missing key maps to None) until ``complete``.
+    ``owner_class`` is the class of the object whose ``__dict__`` it is.
     """
 
-    __slots__ = ("complete", "items")
+    __slots__ = ("complete", "items", "owner_class")
 
     def __init__(
         self,
@@ -277,6 +278,7 @@ class DictObject(Object):
         super().__init__(cls, real, source)
         self.items = items
         self.complete = real is None
+        self.owner_class: type | None = None
 
 
 class ViewObject(Object):
