@@ -140,6 +140,9 @@ spell(int opcode, int argument, struct instruction *to)
         to->kind = argument & 16 ? COMPARE_TRUTH : COMPARE;
         to->argument = argument >> 5;
         return;
+    case LOAD_FAST_LOAD_FAST: IS(TWO_LOCALS);
+    case STORE_FAST_LOAD_FAST: IS(SET_LOCAL_THEN_LOCAL);
+    case STORE_FAST_STORE_FAST: IS(SET_TWO_LOCALS);
     case TO_BOOL: IS(TRUTH);
     case CONVERT_VALUE: IS(CONVERT);
     case FORMAT_SIMPLE: IS(FORMAT);

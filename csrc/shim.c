@@ -9,10 +9,11 @@
  * The shim is one for the whole interpreter while expected calls are one thread's own. Under the GIL:
  *
  * 1. `waiting` counts the expected calls of all threads; the shim is set while there are any;
- * 2. every other frame is passed on to the function that was set before (TorchDynamo's, say), or to CPython;
- * 3. the shim takes itself off only if it is still the function that is set: whoever came later stays, and
+ * 2. binding may run other code before the frame comes: inside such a frame nothing is expected;
+ * 3. every other frame is passed on to the function that was set before (TorchDynamo's, say), or to CPython;
+ * 4. the shim takes itself off only if it is still the function that is set: whoever came later stays, and
  *    calls the shim as what was there before; a shim found set with nobody waiting goes at its next frame;
- * 4. a frame that comes back from the function it was passed on to is CPython's, so two functions that each
+ * 5. a frame that comes back from the function it was passed on to is CPython's, so two functions that each
  *    call the other as "the one before" end there.
  */
 #include "frame.h"
@@ -32,6 +33,7 @@ struct framelift_expected {
 
 static _Thread_local struct framelift_expected *expected;
 static _Thread_local Frame *passed_on;
+static _Thread_local int waiting_here;  /* expected calls of this thread, also those that are not expected now */
 static int waiting;                     /* expected calls of all threads */
 static _PyFrameEvalFunction before_us;  /* set when we were; NULL for none */
 
@@ -62,6 +64,7 @@ static void
 forget(PyInterpreterState *interpreter)
 {
     expected = expected->outer;
+    waiting_here--;
     if (--waiting == 0) {
         take_shim_off(interpreter);
     }
@@ -85,15 +88,20 @@ is_expected(Frame *frame)
 static PyObject *
 pass_on(PyThreadState *thread, Frame *frame, int throwing)
 {
+    struct framelift_expected *call = expected;
     Frame *outer = passed_on;
     PyObject *result;
 
+    expected = NULL;
     if (before_us == NULL || outer == frame) {
-        return _PyEval_EvalFrameDefault(thread, frame, throwing);
+        result = _PyEval_EvalFrameDefault(thread, frame, throwing);
     }
-    passed_on = frame;
-    result = before_us(thread, frame, throwing);
-    passed_on = outer;
+    else {
+        passed_on = frame;
+        result = before_us(thread, frame, throwing);
+        passed_on = outer;
+    }
+    expected = call;
     return result;
 }
 
@@ -118,6 +126,7 @@ framelift_expect_frame(struct framelift_expected *call)
 {
     call->outer = expected;
     expected = call;
+    waiting_here++;
     waiting++;
     set_shim(PyThreadState_Get()->interp);
 }
@@ -137,10 +146,7 @@ framelift_expected_in_vain(struct framelift_expected *call)
 static void
 count_after_fork(void)
 {
-    waiting = 0;
-    for (struct framelift_expected *call = expected; call != NULL; call = call->outer) {
-        waiting++;
-    }
+    waiting = waiting_here;
 }
 
 /* Once, at import. */

@@ -132,9 +132,9 @@ load_constant(struct work *work)
 /* Locals and cells. Unbound ones are CPython's to complain about. */
 
 static enum outcome
-local(struct work *work)
+push_local(struct work *work, int slot)
 {
-    PyObject *value = work->frame->localsplus[work->instruction->argument];
+    PyObject *value = work->frame->localsplus[slot];
 
     if (value == NULL) {
         return IN_CPYTHON;
@@ -143,14 +143,59 @@ local(struct work *work)
     return GOES_ON;
 }
 
+static void
+pop_local(struct work *work, int slot)
+{
+    PyObject *old = work->frame->localsplus[slot];
+
+    work->frame->localsplus[slot] = *--work->top;
+    Py_XDECREF(old);
+}
+
+static enum outcome
+local(struct work *work)
+{
+    return push_local(work, work->instruction->argument);
+}
+
 static enum outcome
 set_local(struct work *work)
 {
-    PyObject **place = &work->frame->localsplus[work->instruction->argument];
-    PyObject *old = *place;
+    pop_local(work, work->instruction->argument);
+    return GOES_ON;
+}
 
-    *place = *--work->top;
-    Py_XDECREF(old);
+/* Two in one: the first slot is in the upper four bits. CPython uses them for bound locals only. */
+
+static enum outcome
+two_locals(struct work *work)
+{
+    int first = work->instruction->argument >> 4, second = work->instruction->argument & 15;
+
+    if (work->frame->localsplus[first] == NULL || work->frame->localsplus[second] == NULL) {
+        return IN_CPYTHON;
+    }
+    push_local(work, first);
+    return push_local(work, second);
+}
+
+static enum outcome
+set_local_then_local(struct work *work)
+{
+    int first = work->instruction->argument >> 4, second = work->instruction->argument & 15;
+
+    if (first != second && work->frame->localsplus[second] == NULL) {
+        return IN_CPYTHON;
+    }
+    pop_local(work, first);
+    return push_local(work, second);
+}
+
+static enum outcome
+set_two_locals(struct work *work)
+{
+    pop_local(work, work->instruction->argument >> 4);
+    pop_local(work, work->instruction->argument & 15);
     return GOES_ON;
 }
 
@@ -846,6 +891,9 @@ call_unpacked(struct work *work)
     PyObject *keywords = above ? work->top[-1] : NULL, *arguments = work->top[-1 - above];
     PyObject *callee = callee_at(work->top - above - 3), *tuple, *result;
 
+    if (work->substitute != NULL) {
+        callee = work->substitute;
+    }
     if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)) {
         return IN_CPYTHON;
     }
@@ -975,6 +1023,9 @@ static const performer performers[KIND_COUNT] = {
     [LOCAL] = local,
     [SET_LOCAL] = set_local,
     [UNSET_LOCAL] = unset_local,
+    [TWO_LOCALS] = two_locals,
+    [SET_LOCAL_THEN_LOCAL] = set_local_then_local,
+    [SET_TWO_LOCALS] = set_two_locals,
     [CELL] = cell,
     [CELL_VALUE] = cell_value,
     [SET_CELL_VALUE] = set_cell_value,
@@ -1084,20 +1135,26 @@ framelift_read_instruction(Frame *frame, int first, struct instruction *instruct
 PyObject *
 framelift_python_callee(Frame *frame, const struct instruction *instruction)
 {
+    int unpacked = instruction->kind == CALL_UNPACKED;
     int above = instruction->kind == CALL_OBJECT_WITH_NAMES ? 1 : 0;
     PyObject **bottom, *callee, *function;
 
-    if (instruction->kind != CALL_OBJECT && instruction->kind != CALL_OBJECT_WITH_NAMES) {
+    if (unpacked) {
+        bottom = frame_top(frame) - (instruction->flag ? 1 : 0) - 3;
+    }
+    else if (instruction->kind == CALL_OBJECT || instruction->kind == CALL_OBJECT_WITH_NAMES) {
+        bottom = frame_top(frame) - above - instruction->argument - 2;
+    }
+    else {
         return NULL;
     }
-    bottom = frame_top(frame) - above - instruction->argument - 2;
     callee = callee_at(bottom);
     function = Py_IS_TYPE(callee, &PyMethod_Type) ? PyMethod_GET_FUNCTION(callee) : callee;
     if (!PyFunction_Check(function)
         && (function != callee || PyType_Check(callee) || !PyType_HasFeature(Py_TYPE(callee), Py_TPFLAGS_HEAPTYPE))) {
         return NULL;
     }
-    return object_at(bottom) == NULL ? Py_NewRef(callee) : PyMethod_New(callee, object_at(bottom));
+    return unpacked || object_at(bottom) == NULL ? Py_NewRef(callee) : PyMethod_New(callee, object_at(bottom));
 }
 
 /* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`

@@ -213,6 +213,7 @@ def _callable(target: Any, arguments: Arguments, backend: Backend) -> CompiledCa
         recompile_limit=arguments.recompile_limit,
     )
     compiled = CompiledCallable(function, bound_self, compilation.miss)
+    compiled.child_for = compilation.child_for
     if function is _call:
         functools.update_wrapper(compiled, target, updated=())
         if not hasattr(target, "__name__"):

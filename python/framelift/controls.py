@@ -13,6 +13,7 @@ from typing import Any, TypeVar, overload
 
 import torch
 
+from framelift import _native
 from framelift._native import CompiledCallable
 from framelift.module import CompiledModule, make_twin, own_call
 from framelift.observe import reasons
@@ -77,7 +78,13 @@ def is_dynamo_compiling() -> bool:
 
 def _disabled(function: Callable[..., Any], recursive: bool, reason: str | None) -> Callable[..., Any]:
     def disabled(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+        if not recursive:
+            return function(*args, **kwargs)
+        before = _native.compiling(True)  # while it is set, compiled callables run as they were written
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _native.compiling(before)
 
     if isinstance(function, (FunctionType, MethodType)) or hasattr(function, "__name__"):
         functools.update_wrapper(disabled, function)

@@ -546,6 +546,14 @@ def _():
     return Case(f, (floats(2),))
 
 
+@exits("forced-break")
+def _():
+    def f(x):
+        return (x + 1) * 2
+
+    return Case(f, (floats(2),), {"context": lambda: framelift.config.patch(break_at=6)})
+
+
 @exits("skipped-call")
 def _():
     def f(x):

@@ -134,6 +134,7 @@ TABLE = [
         [{1, "a", int}, frozenset({1, "a", int})],
         [{1, "a"}, {True, "a", int}, {1, "a", str}, [1, "a", int]],
     ),
+    (kinds.SetOrder((8, 0)), [set([8, 0])], [set([0, 8]), {8}, {8, 0, 1}, [8, 0], None]),  # noqa: C405
     (kinds.TypeAttribute("attribute", Child.attribute), [Child], [Plain, Child(), None]),
     (kinds.TypeAttribute("attribute", kinds.ABSENT), [Plain, int], [Child, Plain()]),
     (kinds.TypeAttribute("__init__", object.__dict__["__init__"], Child), [Child], [Plain, int]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 import types
+import weakref
 
 import pytest
 import torch
@@ -66,6 +67,7 @@ def closure():
     return MARK
 
 
+ALIVE = Plain()
 FIELD = Slotted.__dict__["field"]
 PARTIAL = functools.partial.__dict__["func"]
 GRAD = torch._C.TensorBase.__dict__["grad"]
@@ -93,6 +95,11 @@ TABLE = [
     ),
     (sources.TypeLookup(sources.TypeOf(VALUE), "attribute"), [Plain()], [Slotted(), 1]),
     (sources.TypeLookup(VALUE, "attribute", Child), [Child], [Plain, Child(), Slotted]),
+    (
+        sources.TypeLookup(sources.TypeOf(sources.Referent(VALUE)), "attribute"),
+        [weakref.ref(ALIVE)],
+        [weakref.ref(Plain()), weakref.WeakSet([ALIVE]), weakref.proxy(ALIVE), [ALIVE], None],
+    ),
     (sources.CellContents(VALUE), [types.CellType(MARK)], [types.CellType(), [MARK], None]),
     (sources.TupleItem(sources.FunctionField(VALUE, "defaults"), 0), [function], [closure, print]),
     (sources.DictItem(sources.FunctionField(VALUE, "kwdefaults"), "keyword"), [function], [closure, print]),

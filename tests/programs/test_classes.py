@@ -4,6 +4,7 @@ PYTEST_DONT_REWRITE: the assertions here belong to the programs.
 """
 
 import abc
+import weakref
 
 import torch
 
@@ -483,3 +484,21 @@ def test_identity_and_hash_of_objects():
         return x * table[a] + table[b], a is b, a == a, a != b, len({a, b, a})
 
     check(f, floats(2))
+
+
+def test_weak_references_from_outside():
+    class Part:
+        def __init__(self, size):
+            self.size = size
+
+    kept = [Part(2), Part(3)]
+
+    class Owner:
+        def __init__(self, k):
+            self.part = weakref.ref(kept[k % 2])
+            self.gone = weakref.ref(Part(0))
+
+    def f(x, owner):
+        return x * owner.part().size, owner.gone() is None
+
+    check(f, floats(2), made(lambda k: Owner(k)), calls=4, graphs=None, recompiles=None)

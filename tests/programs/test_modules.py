@@ -466,3 +466,7 @@ def test_parametrized_module():
         return linear
 
     check(fresh(build), floats(2, 4))
+
+
+def test_recurrent_layer():
+    check(fresh(lambda: nn.LSTM(4, 3).eval()), floats(5, 2, 4))

@@ -13,8 +13,10 @@ from __future__ import annotations
 import _thread
 import collections
 import functools
+import itertools
 import os
 import types
+from collections.abc import Iterator
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -375,12 +377,15 @@ class ExitWriter:
         return self.emit(call(cls, [], arguments, self))
 
     def _build_iterator(self, value: IteratorObject) -> Operand:
-        if not hasattr(value.cls, "__setstate__"):
-            raise Break(reasons.NOT_REBUILDABLE, f"a {value.cls.__name__}")
         sequence = value.sequence if value.sequence is not None else TupleObject(list(value.items))
-        made = self.emit(call(iter, [], (sequence,), self))
-        self.emit(("call", const(value.cls.__setstate__), [made, const(min(value.index, 1 << 60))], ()))
-        return made
+        storage = type_of(sequence)
+        for cls in (list, tuple, collections.deque, collections.OrderedDict, dict, set, frozenset):
+            if issubclass(storage, cls):
+                storage = cls  # not what a subclass overrides
+                break
+        made = self.emit(call(storage.__iter__, [], (sequence,), self))
+        index = min(value.index, len(value.items))
+        return self.emit(("call", const(advanced), [made, const(index)], ()))
 
     # -- effects -------------------------------------------------------------------------------------------
 
@@ -458,6 +463,15 @@ def initializer_in_c(cls: type[BaseException]) -> object:
 def dict_storage(cls: type) -> type:
     """The builtin class whose C methods store into an instance of ``cls``."""
     return collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
+
+
+def advanced(iterator: Iterator, count: int) -> Iterator:
+    """A fresh builtin iterator from which ``count`` items have been taken."""
+    if hasattr(iterator, "__setstate__"):
+        iterator.__setstate__(count)
+    else:
+        collections.deque(itertools.islice(iterator, count), maxlen=0)
+    return iterator
 
 
 def set_attributes(target: object, names: tuple[str, ...], *values: object) -> None:

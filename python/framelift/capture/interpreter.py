@@ -18,7 +18,15 @@ from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
 from framelift.capture.exceptions import CONTEXT, TRACEBACK, Raised, raised
 from framelift.capture.polyfills import is_polyfill
-from framelift.capture.values import Constant, FunctionObject, GeneratorObject, IdentityNumber, Symbol, Tensor, Value
+from framelift.capture.values import (
+    Constant,
+    FunctionObject,
+    GeneratorObject,
+    IdentityNumber,
+    Symbol,
+    Tensor,
+    Value,
+)
 from framelift.config import config
 from framelift.guards import kinds
 from framelift.observe import reasons
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from framelift.capture.tables import Tables
     from framelift.graph import GraphBuilder
     from framelift.guards import GuardSet
+
 
 class Interpreter:
     """One capture. Public state, by subject:
@@ -129,7 +138,7 @@ class Interpreter:
                 return bool(value.symbolic)
 
     def identity_used(self, value: Value) -> None:
-        """Note that the result depends on which object this is: it must stay distinct from the others noted."""
+        """Note that the result depends on which object this is: those noted must stay distinct."""
         if getattr(value, "real", None) is not None and value.source is not None:
             self.identities[id(value)] = value
 
@@ -172,7 +181,7 @@ class Interpreter:
             self.frames.pop()
 
     def run_outermost(self, frame: Frame) -> Value:
-        """``run`` for the frame that is captured: counts its instructions, and stops before number ``stop_at``.
+        """``run`` for the captured frame: counts its instructions, and stops before number ``stop_at``.
 
         An instruction of this frame with all that it calls is one step; capture can be repeated up to the step
         before the one that could not be done.
@@ -227,7 +236,9 @@ class Interpreter:
         frame.stack.append(error.value)
         frame.index = handler.target_index
 
-    def resume(self, generator: GeneratorObject, sent: Value, error: Raised | None = None) -> tuple[Value] | None:
+    def resume(
+        self, generator: GeneratorObject, sent: Value, error: Raised | None = None
+    ) -> tuple[Value] | None:
         """Run a generator to its next yield: a 1-tuple with what it yields, None when it returns.
 
         The returned value is kept in ``generator.returned``. With ``error`` the exception is thrown in.
@@ -304,4 +315,3 @@ class Yielded(Value):
     def __init__(self, value: Value) -> None:
         super().__init__()
         self.value = value
-

@@ -42,6 +42,8 @@ def describe_access(source: Source) -> Description:
             return ("type_of",)
         case sources.CellContents():
             return ("cell_contents",)
+        case sources.Referent():
+            return ("referent",)
         case sources.FunctionField(_, name):
             return ("function_field", name)
         case sources.Descriptor(_, descriptor):

@@ -10,6 +10,7 @@ import collections
 import math
 import struct
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -93,6 +94,10 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
                 return parent.cell_contents
             except ValueError:
                 raise FetchError from None
+        case sources.Referent():
+            if type(parent) is not weakref.ref or (found := parent()) is None:
+                raise FetchError
+            return found
         case sources.FunctionField(_, name):
             if type(parent) is not types.FunctionType:
                 raise FetchError
@@ -161,7 +166,10 @@ def holds(guard: Guard, value: Any, other: Callable[[Source], object]) -> bool:
         case kinds.SetEquals(expected):
             return isinstance(value, set | frozenset) and same_members(tuple(value), tuple(expected))
         case kinds.SetOrder(expected):
-            return isinstance(value, set | frozenset) and exactly_equal(tuple(set.__iter__(value) if isinstance(value, set) else frozenset.__iter__(value)), expected)
+            if not isinstance(value, set | frozenset):
+                return False
+            storage = set if isinstance(value, set) else frozenset
+            return exactly_equal(tuple(storage.__iter__(value)), expected)
         case kinds.TypeAttribute(name, expected, after):
             return isinstance(value, type) and _type_lookup(value, name, after) is expected
         case kinds.Mro(expected):

@@ -137,6 +137,14 @@ class CellContents(Link):
 
 
 @dataclass(frozen=True, slots=True)
+class Referent(Link):
+    """``base()`` of a ``weakref.ref`` (not of a subclass) whose object is alive."""
+
+    def __str__(self) -> str:
+        return f"{self.base}()"
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionField(Link):
     """A field of a Python function: code, defaults, kwdefaults, closure or globals."""
 

@@ -31,6 +31,7 @@ pub enum Access {
     SequenceItem(ffi::Py_ssize_t),
     TypeOf,
     CellContents,
+    Referent,
     FunctionField(FunctionField),
     Member(Member),
     Descriptor(Descriptor),
@@ -95,6 +96,7 @@ impl Access {
             "sequence_item" => Self::SequenceItem(index(&description)?),
             "type_of" => Self::TypeOf,
             "cell_contents" => Self::CellContents,
+            "referent" => Self::Referent,
             "function_field" => {
                 Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?)
             }
@@ -150,6 +152,7 @@ impl Access {
                         null_mut()
                     }
                 }
+                Self::Referent => referent(parent, owned),
                 Self::FunctionField(field) => field.fetch(parent),
                 Self::Member(member) => member.fetch(parent),
                 Self::Descriptor(descriptor) => descriptor.fetch(parent, owned),
@@ -298,6 +301,24 @@ pub unsafe fn storage_type(class: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObj
         } else {
             null_mut()
         }
+    }
+}
+
+/// The object of a `weakref.ref`, kept for the walk; null where it is gone.
+unsafe fn referent(reference: Object, owned: &mut Released) -> Object {
+    // SAFETY: the exact type is checked first. The object is alive while the reference to it is read, as the
+    // thread is attached, and a new reference holds it from then on.
+    unsafe {
+        if ffi::PyWeakref_CheckRefExact(reference) == 0 {
+            return null_mut();
+        }
+        let found = ffi::PyWeakref_GetObject(reference);
+        if found.is_null() || found == ffi::Py_None() {
+            return null_mut();
+        }
+        ffi::Py_INCREF(found);
+        owned.push(found);
+        found
     }
 }
 

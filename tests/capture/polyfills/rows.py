@@ -78,8 +78,19 @@ def heap():
 NAN = float("nan")
 
 ROWS = {
-    "all_true": [lambda f: f([]), lambda f: f([1, 0]), lambda f: f([0, Refuses()]), lambda f: f([Refuses()]), lambda f: f(1)],
-    "any_true": [lambda f: f([]), lambda f: f([0, 1]), lambda f: f([1, Refuses()]), lambda f: f(items_of([0]))],
+    "all_true": [
+        lambda f: f([]),
+        lambda f: f([1, 0]),
+        lambda f: f([0, Refuses()]),
+        lambda f: f([Refuses()]),
+        lambda f: f(1),
+    ],
+    "any_true": [
+        lambda f: f([]),
+        lambda f: f([0, 1]),
+        lambda f: f([1, Refuses()]),
+        lambda f: f(items_of([0])),
+    ],
     "total": [
         lambda f: f([]),
         lambda f: f([1, 2.5, True]),
@@ -108,7 +119,11 @@ ROWS = {
         lambda f: f(int, ["1", "x", "2"]),
         lambda f: f(operator.add, [1, 2, 3], items_of([1])),
     ],
-    "filtered": [lambda f: f(None, [0, 1, ""]), lambda f: f(str.isdigit, "a1"), lambda f: f(None, [Refuses()])],
+    "filtered": [
+        lambda f: f(None, [0, 1, ""]),
+        lambda f: f(str.isdigit, "a1"),
+        lambda f: f(None, [Refuses()]),
+    ],
     "reversed_items": [
         lambda f: f([1, 2]),
         lambda f: f("ab"),
@@ -165,7 +180,11 @@ ROWS = {
     ],
     "tuple_index": [lambda f: f((1, 2, 1), 1, 1), lambda f: f((1,), 3), lambda f: f((NAN,), NAN)],
     "sequence_count": [],
-    "list_remove": [lambda f: after(f, [1, 2, 1], 1), lambda f: after(f, [1], 3), lambda f: after(f, [NAN], NAN)],
+    "list_remove": [
+        lambda f: after(f, [1, 2, 1], 1),
+        lambda f: after(f, [1], 3),
+        lambda f: after(f, [NAN], NAN),
+    ],
     "dict_fromkeys": [
         lambda f: f(dict, "ab"),
         lambda f: f(dict, "ab", 0),
@@ -178,8 +197,15 @@ ROWS = {
         lambda f: f(KEYS.keys(), OTHER.keys()),
         lambda f: f(KEYS.keys(), 3),
     ],
-    "dict_reflected_or": [lambda f: f(KEYS, OTHER), lambda f: f(KEYS, [("a", 1)]), lambda f: f({"z": 1}, KEYS)],
-    "deque_count": [lambda f: f(collections.deque([1, NAN, 1]), 1), lambda f: f(collections.deque([NAN]), NAN)],
+    "dict_reflected_or": [
+        lambda f: f(KEYS, OTHER),
+        lambda f: f(KEYS, [("a", 1)]),
+        lambda f: f({"z": 1}, KEYS),
+    ],
+    "deque_count": [
+        lambda f: f(collections.deque([1, NAN, 1]), 1),
+        lambda f: f(collections.deque([NAN]), NAN),
+    ],
     "deque_remove": [
         lambda f: after(f, collections.deque([1, 2, 1]), 1),
         lambda f: after(f, collections.deque("ab"), "x"),
@@ -236,11 +262,32 @@ ROWS = {
         lambda f: (lambda source: (list(f(source, 1, 5, 3)), list(source)))(iter("abcdefgh")),
         lambda f: (lambda source: (list(f(source, 2)), list(source)))(iter("abcd")),
     ],
-    "product": [lambda f: f("ab", [1, 2]), lambda f: f([0, 1], repeat=2), lambda f: f(), lambda f: f("a", [])],
-    "combinations": [lambda f: f("abc", 2), lambda f: f("ab", 3), lambda f: f("ab", 0), lambda f: f("ab", -1)],
-    "combinations_with_replacement": [lambda f: f("ab", 2), lambda f: f("", 1), lambda f: f("ab", 0), lambda f: f("a", -1)],
+    "product": [
+        lambda f: f("ab", [1, 2]),
+        lambda f: f([0, 1], repeat=2),
+        lambda f: f(),
+        lambda f: f("a", []),
+    ],
+    "combinations": [
+        lambda f: f("abc", 2),
+        lambda f: f("ab", 3),
+        lambda f: f("ab", 0),
+        lambda f: f("ab", -1),
+    ],
+    "combinations_with_replacement": [
+        lambda f: f("ab", 2),
+        lambda f: f("", 1),
+        lambda f: f("ab", 0),
+        lambda f: f("a", -1),
+    ],
     "permutations": [lambda f: f("abc"), lambda f: f("abc", 2), lambda f: f("ab", 3), lambda f: f("ab", -1)],
-    "repeated": [lambda f: f(1, 3), lambda f: f(1), lambda f: f(1, 0), lambda f: f(1, -2), lambda f: f(1, times=2)],
+    "repeated": [
+        lambda f: f(1, 3),
+        lambda f: f(1),
+        lambda f: f(1, 0),
+        lambda f: f(1, -2),
+        lambda f: f(1, times=2),
+    ],
     "counted": [lambda f: f(), lambda f: f(5, -2), lambda f: f(0.5, 0.25), lambda f: f(step=3)],
     "cycled": [lambda f: f("ab"), lambda f: f([]), lambda f: f(items_of([1]))],
     "taken_while": [lambda f: f(bool, [1, 0, 1]), lambda f: f(bool, 3)],
@@ -256,11 +303,24 @@ ROWS = {
         lambda f: f("", ""),
         lambda f: f("a", items_of([1, 2])),
     ],
-    "grouped": [lambda f: f("aabb"), lambda f: f([1, 3, 2, 4], key=lambda x: x % 2), lambda f: f([]), lambda f: f([NAN])],
+    "grouped": [
+        lambda f: f("aabb"),
+        lambda f: f([1, 3, 2, 4], key=lambda x: x % 2),
+        lambda f: f([]),
+        lambda f: f([NAN]),
+    ],
     "heap_push": [lambda f: after(f, heap(), 0), lambda f: after(f, [], 1), lambda f: after(f, heap(), 8)],
     "heap_pop": [lambda f: after(f, heap()), lambda f: after(f, [1]), lambda f: after(f, [])],
-    "heapify": [lambda f: after(f, [5, 4, 3, 2, 1, 0]), lambda f: after(f, []), lambda f: asked(lambda: after(f, numbers(3, 2, 1, 0)))],
-    "heap_push_pop": [lambda f: after(f, heap(), 0), lambda f: after(f, heap(), 6), lambda f: after(f, [], 6)],
+    "heapify": [
+        lambda f: after(f, [5, 4, 3, 2, 1, 0]),
+        lambda f: after(f, []),
+        lambda f: asked(lambda: after(f, numbers(3, 2, 1, 0))),
+    ],
+    "heap_push_pop": [
+        lambda f: after(f, heap(), 0),
+        lambda f: after(f, heap(), 6),
+        lambda f: after(f, [], 6),
+    ],
     "heap_replace": [lambda f: after(f, heap(), 0), lambda f: after(f, heap(), 6), lambda f: after(f, [], 6)],
     "bisect_right": [
         lambda f: f([1, 2, 2, 3], 2),
@@ -291,16 +351,25 @@ ROWS = {
     "key_from_comparison": [
         lambda f: sorted([1, 3, 2], key=f(lambda a, b: b - a)),
         lambda f: f(lambda a, b: a - b)(1) == f(lambda a, b: a - b)(1),
-        lambda f: (lambda key: [key(1) < key(2), key(1) >= key(2), key(2) > key(2), key(1) <= key(1)])(f(lambda a, b: a - b)),
+        lambda f: (lambda key: [key(1) < key(2), key(1) >= key(2), key(2) > key(2), key(1) <= key(1)])(
+            f(lambda a, b: a - b)
+        ),
     ],
     "list_repr": [lambda f: f([]), lambda f: f([1, "a"]), lambda f: f(numbers(1, 2))],
     "tuple_repr": [lambda f: f(()), lambda f: f((1,)), lambda f: f((1, "a"))],
     "size_repr": [lambda f: f(torch.Size([1, 2])), lambda f: f(torch.Size([]))],
     "dict_repr": [lambda f: f({}), lambda f: f({"a": 1, 2: []})],
-    "defaultdict_repr": [lambda f: f(collections.defaultdict(None, a=1)), lambda f: f(collections.defaultdict(list))],
+    "defaultdict_repr": [
+        lambda f: f(collections.defaultdict(None, a=1)),
+        lambda f: f(collections.defaultdict(list)),
+    ],
     "deque_repr": [lambda f: f(collections.deque([1])), lambda f: f(collections.deque("a", 2))],
     "set_repr": [lambda f: f(set()), lambda f: f({1})],
     "view_repr": [],
-    "exception_repr": [lambda f: f(ValueError()), lambda f: f(ValueError("a")), lambda f: f(KeyError("a", 1))],
+    "exception_repr": [
+        lambda f: f(ValueError()),
+        lambda f: f(ValueError("a")),
+        lambda f: f(KeyError("a", 1)),
+    ],
 }
-"""Polyfills that stand for several callables, and methods bound in special ways, have rows in ``test_rows.py``."""
+"""Polyfills that stand for several callables have rows in ``test_rows.py``."""

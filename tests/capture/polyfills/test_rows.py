@@ -1,4 +1,4 @@
-"""Each polyfill, run by CPython itself, does what the callable does that it replaces: results and exceptions."""
+"""Each polyfill, run by CPython itself, does what it replaces does: results and exceptions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,15 @@ LONGEST = 12
 """Endless iterators are compared up to here."""
 
 NAMED_BY_CLASS = {
-    **{name: [lambda f: f(KEYS.keys(), OTHER.keys()), lambda f: f(KEYS.items(), OTHER.items()), lambda f: f(KEYS.keys(), ["a"])]
-       for name in POLYFILLS if name.startswith("view_") and name not in ("view_repr", "view_isdisjoint")},
+    **{
+        name: [
+            lambda f: f(KEYS.keys(), OTHER.keys()),
+            lambda f: f(KEYS.items(), OTHER.items()),
+            lambda f: f(KEYS.keys(), ["a"]),
+        ]
+        for name in POLYFILLS
+        if name.startswith("view_") and name not in ("view_repr", "view_isdisjoint")
+    },
     "sequence_count": [lambda f: f([1, True, 2], 1), lambda f: f((NAN, 1.0), NAN), lambda f: f([], 1)],
     "view_repr": [lambda f: f(KEYS.keys()), lambda f: f(KEYS.items()), lambda f: f(KEYS.values())],
     "chained_from": [lambda f: f(itertools.chain, ["ab", [1]]), lambda f: f(itertools.chain, 3)],

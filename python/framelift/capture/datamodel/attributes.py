@@ -24,15 +24,12 @@ from framelift.capture.values import (
     EMPTY,
     CellObject,
     Constant,
-    DictObject,
     FunctionObject,
     Lazy,
-    ListObject,
     MethodObject,
     Opaque,
     SliceObject,
     SuperObject,
-    Symbol,
     Tensor,
     TupleObject,
     Value,
@@ -52,7 +49,7 @@ GETATTRIBUTE = {
     types.ModuleType.__getattribute__,
     super.__getattribute__,
 }
-TUPLE_GETTER = type(collections.namedtuple("Probe", "field").field)  # noqa: PYI024  (the C descriptor of its fields)
+TUPLE_GETTER = type(collections.namedtuple("Probe", "field").field)
 INSTANCE_METHOD = type(vars(torch._C._InferenceMode)["__enter__"])
 """CPython's type of methods written in C++ (pybind11)."""
 GET_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
@@ -233,7 +230,9 @@ def get_descriptor(
         return calls.call(
             vm, class_value(vm, type(raw), "__get__", getter), [descriptor, owner, Constant(cls)], {}
         )
-    raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"descriptor {type(raw).__qualname__} at {cls.__name__}.{name}")
+    raise Break(
+        reasons.UNSUPPORTED_ATTRIBUTE, f"descriptor {type(raw).__qualname__} at {cls.__name__}.{name}"
+    )
 
 
 def get_member(vm, descriptor, owner: Value, name: str) -> Value | None:
@@ -342,7 +341,10 @@ def initial_module(vm, owner: FunctionObject) -> Value:
 def annotations_of(vm, owner: FunctionObject) -> Value:
     """``function.__annotations__``: a dict, made from the flat tuple that the instruction left."""
     if owner.real is not None:
-        return Lazy(owner.real.__annotations__, Descriptor(owner.source, FUNCTION["__annotations__"], "__annotations__"))
+        return Lazy(
+            owner.real.__annotations__,
+            Descriptor(owner.source, FUNCTION["__annotations__"], "__annotations__"),
+        )
     parts = owner.slots or {}
     found = vm.look(parts.get("__annotations__", TupleObject([])))
     if isinstance(found, TupleObject):
@@ -403,7 +405,7 @@ def find_on_module(vm, module: Constant, name: str) -> Value | None:
 
 
 def find_on_class(vm, cls: type, name: str) -> Value | None:
-    """``type.__getattribute__(cls, name)``: metaclass data descriptors, the class's own order, the metaclass."""
+    """``type.__getattribute__(cls, name)``: metaclass data descriptors, the class, the metaclass."""
     metaclass = type(cls)
     overlay = vm.type_stores.get((cls, name)) if vm.type_stores else None
     if overlay is not None:
@@ -420,7 +422,9 @@ def find_on_class(vm, cls: type, name: str) -> Value | None:
         return bind(vm, meta, Constant(cls), metaclass, name)
     fallback = lookup(vm, metaclass, "__getattr__")
     if fallback is not ABSENT:
-        return calls.call(vm, class_value(vm, metaclass, "__getattr__", fallback), [Constant(cls), Constant(name)], {})
+        return calls.call(
+            vm, class_value(vm, metaclass, "__getattr__", fallback), [Constant(cls), Constant(name)], {}
+        )
     return None
 
 
@@ -467,7 +471,11 @@ def find_super(vm, value: SuperObject, name: str) -> Value | None:
         if type(raw) is types.FunctionType:
             return class_value(vm, value.search, name, raw)
         if type(raw) is staticmethod or type(raw) in METHOD_TYPES:
-            return bind(vm, raw, owner, value.search, name, value.start) if type(raw) is staticmethod else Constant(raw)
+            return (
+                bind(vm, raw, owner, value.search, name, value.start)
+                if type(raw) is staticmethod
+                else Constant(raw)
+            )
         return bind(vm, raw, owner, value.search, name, value.start)
     return bind(vm, raw, owner, value.search, name, value.start)
 
@@ -542,7 +550,11 @@ def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> 
             return
     plain = isinstance(owner, Object) and not isinstance(owner, (FunctionObject, SliceObject, MethodObject))
     known = plain and owner.slots is not None and descriptor in owner.slots
-    is_slot = isinstance(descriptor, types.MemberDescriptorType) and owner.cls.__flags__ & (1 << 9) if plain else False
+    is_slot = (
+        isinstance(descriptor, types.MemberDescriptorType) and owner.cls.__flags__ & (1 << 9)
+        if plain
+        else False
+    )
     if not plain or not (known or is_slot):
         raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{type_of(owner).__name__}.{name} = ...")
     if owner.slots is None:
@@ -620,5 +632,3 @@ def special_method(vm, value: Value, name: str) -> Value | None:
     if raw is ABSENT or raw is None:
         return None
     return bind(vm, raw, value, cls, name)
-
-

@@ -12,8 +12,17 @@ from collections.abc import Iterable
 import torch
 
 from framelift.capture import outside
-from framelift.capture.values import Constant, FunctionObject, IdentityNumber, MethodObject, Symbol, Tensor, TupleObject, Value
 from framelift.capture.exceptions import raised
+from framelift.capture.values import (
+    Constant,
+    FunctionObject,
+    IdentityNumber,
+    MethodObject,
+    Symbol,
+    Tensor,
+    TupleObject,
+    Value,
+)
 from framelift.capture.values.objects import Object, type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -69,7 +78,7 @@ def value_of_key(vm, key: object) -> Value:
 
 
 def check_comparable(vm, keys: Iterable[object], key: object) -> None:
-    """Identity numbers are told apart among themselves; whether one equals an ordinary number is not known."""
+    """Identity numbers are told apart from each other; whether one equals another key is not known."""
     if vm.identity_numbers:
         symbolic = has_identity_number(key)
         if any(has_identity_number(other) != symbolic for other in keys):

@@ -25,8 +25,6 @@ from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 
-
-
 def get(vm, container: Value, key: Value) -> Value:
     """``container[key]``."""
     container = vm.look(container)

@@ -20,6 +20,7 @@ from framelift.capture.values import (
     Tensor,
     TupleObject,
     Value,
+    ViewObject,
 )
 from framelift.capture.values.objects import type_of
 from framelift.config import config
@@ -125,6 +126,8 @@ def check_not_outside(vm, value: Value) -> None:
 def check_unchanged(vm, iterator: IteratorObject) -> None:
     """A dict or set that changed size under its iterator raises in CPython: left to it."""
     sequence = iterator.sequence
+    if isinstance(sequence, ViewObject):
+        sequence = sequence.mapping
     if isinstance(sequence, DictObject):
         changed = len(mapping.items(vm, sequence)) != len(iterator.items)
     elif isinstance(sequence, SetObject):

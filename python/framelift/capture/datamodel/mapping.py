@@ -58,7 +58,10 @@ def complete(vm, mapping: DictObject) -> None:
     for key in real_keys:
         entry = known.pop(key, _UNKNOWN)
         if entry is _UNKNOWN:
-            entry = (value_of_key(vm, key), Lazy(dict.__getitem__(mapping.real, key), DictItem(mapping.source, key)))
+            entry = (
+                value_of_key(vm, key),
+                Lazy(dict.__getitem__(mapping.real, key), DictItem(mapping.source, key)),
+            )
         if entry is not None:  # an equal key may have been stored: the dict keeps its first one
             mapping.items[key] = (value_of_key(vm, key), entry[1])
     for key, entry in known.items():
@@ -76,7 +79,9 @@ def items(vm, mapping: DictObject) -> list[tuple[Value, Value]]:
 def length(vm, mapping: DictObject) -> int:
     """Number of keys. Guards only the length where nothing was written."""
     if not mapping.complete:
-        if not any(isinstance(r, (DictStore, DictDelete)) and r.mapping is mapping for r in vm.effects.records):
+        if not any(
+            isinstance(r, (DictStore, DictDelete)) and r.mapping is mapping for r in vm.effects.records
+        ):
             real_length = dict.__len__(mapping.real)
             vm.guards.add(mapping.source, kinds.Length(real_length))
             return real_length

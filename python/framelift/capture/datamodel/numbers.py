@@ -1,11 +1,11 @@
 """Arithmetic on symbols.
 
-Integers follow torch's shape environment: the expression is the number, and what was assumed about it is a
-condition. Floats don't: ``(s + 0.1) + 0.2`` is not ``s + 0.3``, ``s * 0`` is not 0, and a nan is not itself, so
-the algebra of real numbers gives other results than Python. Arithmetic on a float symbol is therefore a node of
-the graph that repeats the operation, and ``concrete`` is what Python makes of it in this call. Where the program
-asks what such a number is, the entry becomes valid for these very inputs only. Comparing an input itself with
-an input or a number is exact, and stays a condition.
+Integers follow torch's shape environment: the expression is the number, and what was assumed about it is
+a condition. Floats don't: ``(s + 0.1) + 0.2`` is not ``s + 0.3``, ``s * 0`` is not 0, and a nan is not
+itself, so the algebra of real numbers gives other results than Python. Arithmetic on a float symbol is
+therefore a node of the graph that repeats the operation, and ``concrete`` is what Python makes of it in
+this call. Where the program asks what such a number is, the entry becomes valid for these very inputs only.
+Comparing an input itself with an input or a number is exact, and stays a condition.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import operator
 
 import torch
 
+from framelift import torch_internals
 from framelift.capture.datamodel import constants, tensors
 from framelift.capture.exceptions import raised
 from framelift.capture.values import Constant, Symbol, Value
@@ -58,7 +59,9 @@ def apply_to_floats(vm, function, operands: tuple[Symbol | Constant, ...]) -> Va
     if function in COMPARISONS:
         if all(is_plain(item) for item in operands):
             result = function(*(host_number(item) for item in operands))
-            return Symbol(result) if is_symbolic(result) else constants.from_host(vm, result)
+            # Without symbols left, algebra has decided: it takes a nan for equal to itself.
+            if is_symbolic(result) and torch_internals.symbolic_expression(result).free_symbols:
+                return Symbol(result)
     elif function in FLOAT_ARITHMETIC:
         concrete = concrete_result(function, operands)
         if isinstance(concrete, float):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import operator
 
-import torch
-
 from framelift.capture.datamodel import attributes, calls, constants, iteration, mapping, numbers, tensors
 from framelift.capture.datamodel.hashing import check_comparable, key_of
 from framelift.capture.exceptions import raised
@@ -135,7 +133,9 @@ def is_data(value: object) -> bool:
     return cls.__module__ in DATA_MODULES or hasattr(cls, "__members__") or isinstance(value, type)
 
 
-DATA_MODULES = frozenset(["builtins", "torch", "types", "typing", "enum", "fractions", "decimal", "datetime", "numpy", "re"])
+DATA_MODULES = frozenset(
+    ["builtins", "torch", "types", "typing", "enum", "fractions", "decimal", "datetime", "numpy", "re"]
+)
 """Modules whose immutable classes have operators without effects."""
 
 
@@ -145,7 +145,9 @@ def dispatch(vm, left: Value, right: Value, name: str, reflected: str) -> Value 
     tries = [(left, right, name)]
     if left_type is not right_type:
         other = (right, left, reflected)
-        override = attributes.lookup(vm, right_type, reflected) is not attributes.lookup(vm, left_type, reflected)
+        override = attributes.lookup(vm, right_type, reflected) is not attributes.lookup(
+            vm, left_type, reflected
+        )
         if issubclass(right_type, left_type) and override:
             tries.insert(0, other)
         else:
@@ -219,8 +221,10 @@ def compare(vm, symbol: str, left: Value, right: Value) -> Value:
     simple = numeric(vm, function, left, right)
     if simple is not None:
         return simple
-    if isinstance(left, Constant) and isinstance(right, Constant) and not (
-        user_defined(vm, left, name) or user_defined(vm, right, reflected)
+    if (
+        isinstance(left, Constant)
+        and isinstance(right, Constant)
+        and not (user_defined(vm, left, name) or user_defined(vm, right, reflected))
     ):
         return constants.run(vm, function, [left.value, right.value], {})
     result = dispatch(vm, left, right, name, reflected)
@@ -230,7 +234,8 @@ def compare(vm, symbol: str, left: Value, right: Value) -> Value:
         return Constant(same(vm, left, right) == (symbol == "=="))
     raise raised(
         TypeError,
-        f"'{symbol}' not supported between instances of '{type_of(left).__name__}' and '{type_of(right).__name__}'",
+        f"'{symbol}' not supported between instances of "
+        f"'{type_of(left).__name__}' and '{type_of(right).__name__}'",
     )
 
 
@@ -266,7 +271,12 @@ def same(vm, left: Value, right: Value) -> bool:
         return False
     if isinstance(left, MethodObject) and left.real is None and right.real is None:
         return False
-    if isinstance(left, TupleObject) and not left.items and not right.items and left.cls is right.cls is tuple:
+    if (
+        isinstance(left, TupleObject)
+        and not left.items
+        and not right.items
+        and left.cls is right.cls is tuple
+    ):
         return True
     vm.identity_used(left)
     vm.identity_used(right)
@@ -357,7 +367,9 @@ def contains(vm, container: Value, item: Value) -> bool:
         if isinstance(item, Symbol):
             item = Constant(vm.specialize(item))
         if constants.is_constant(vm, item):
-            result = constants.run(vm, operator.contains, [container.value, constants.constant_of(vm, item)], {})
+            result = constants.run(
+                vm, operator.contains, [container.value, constants.constant_of(vm, item)], {}
+            )
             return result.value
         return False
     if isinstance(container, Tensor):

@@ -30,17 +30,41 @@ from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 METADATA = frozenset(
-    "dtype device layout ndim itemsize nbytes is_cuda is_cpu is_meta is_sparse is_sparse_csr is_quantized is_nested "
-    "is_mkldnn is_mps is_xpu is_xla is_ipu is_maia is_vulkan is_mtia requires_grad is_leaf names".split()
+    [
+        "dtype",
+        "device",
+        "layout",
+        "ndim",
+        "itemsize",
+        "nbytes",
+        "is_cuda",
+        "is_cpu",
+        "is_meta",
+        "is_sparse",
+        "is_sparse_csr",
+        "is_quantized",
+        "is_nested",
+        "is_mkldnn",
+        "is_mps",
+        "is_xpu",
+        "is_xla",
+        "is_ipu",
+        "is_maia",
+        "is_vulkan",
+        "is_mtia",
+        "requires_grad",
+        "is_leaf",
+        "names",
+    ]
 )
 """Attributes that the fake tensor answers as a constant (or symbol)."""
 
-VIEWS = frozenset("T mT H mH real imag data".split())
+VIEWS = frozenset(["T", "mT", "H", "mH", "real", "imag", "data"])
 """Attributes that are an operation on the tensor."""
 
 METHOD_TYPES = (types.MethodDescriptorType, types.WrapperDescriptorType)
 
-INPUT_FIELDS = frozenset("grad".split())
+INPUT_FIELDS = frozenset(["grad"])
 """Attributes that are another object of the program, fetched from graph inputs."""
 
 
@@ -96,7 +120,8 @@ def node_value(vm, node: Any, example: object) -> Value:
     if isinstance(example, (torch.SymInt, torch.SymFloat, torch.SymBool)):
         return Symbol(example)
     if isinstance(example, (tuple, list)) and any_graph_leaf(example):
-        items = [node_value(vm, vm.graph.item(node, i), item) for i, item in enumerate(example)]
+        nodes = [None if node is None else vm.graph.item(node, i) for i in range(len(example))]
+        items = [node_value(vm, part, item) for part, item in zip(nodes, example, strict=True)]
         if isinstance(example, list):
             return ListObject(items)
         return TupleObject(items, type(example))
@@ -157,7 +182,9 @@ def find_attribute(vm, tensor: Tensor, name: str) -> Value | None:
     if name == "__class__":
         return Constant(tensor.cls)
     if name == "grad_fn":
-        return Constant(None) if example.grad_fn is None else Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
+        return (
+            Constant(None) if example.grad_fn is None else Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
+        )
     if name in INPUT_FIELDS:
         if tensor.real is None:
             if example.is_leaf and not example.requires_grad:

@@ -64,7 +64,9 @@ def formatted(vm, value: Value, spec: Value) -> Value:
     raw = attributes.lookup(vm, type_of(value), "__format__")
     if raw is object.__format__ or isinstance(value, (Instance, FunctionObject)) and not is_python(raw):
         if spec.value:
-            raise raised(TypeError, f"unsupported format string passed to {type_of(value).__name__}.__format__")
+            raise raised(
+                TypeError, f"unsupported format string passed to {type_of(value).__name__}.__format__"
+            )
         return to_text(vm, value)
     if is_python(raw) and not isinstance(value, Constant):
         return vm.look(calls.call(vm, attributes.special_method(vm, value, "__format__"), [spec], {}))

@@ -12,7 +12,17 @@ import types
 
 import torch
 
-from framelift.capture.datamodel import attributes, calls, constants, items, mapping, numbers, operators, tensors, text
+from framelift.capture.datamodel import (
+    attributes,
+    calls,
+    constants,
+    items,
+    mapping,
+    numbers,
+    operators,
+    tensors,
+    text,
+)
 from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import ARGUMENTS, new_exception, raised
 from framelift.capture.handlers.containers import add_to_set, pairs_of
@@ -329,7 +339,12 @@ def exception_constructors():
     for cls in vars(builtins).values():
         if not isinstance(cls, type) or not issubclass(cls, BaseException):
             continue
-        if issubclass(cls, special) and cls not in (AttributeError, NameError, UnboundLocalError, NotImplementedError):
+        if issubclass(cls, special) and cls not in (
+            AttributeError,
+            NameError,
+            UnboundLocalError,
+            NotImplementedError,
+        ):
             continue
         for name, handler in (("__new__", exception_new), ("__init__", exception_init)):
             real = getattr(cls, name)
@@ -351,7 +366,7 @@ def exception_init(vm, arguments, keywords):
 
 
 def exception_texts():
-    """The C-level ``__str__`` of the builtin exception classes whose text is made of their arguments alone."""
+    """The C-level ``__str__`` of the builtin exceptions whose text is made of their arguments alone."""
     for cls in (BaseException, AttributeError, NameError, KeyError):
         yield cls.__str__, key_error_str if cls is KeyError else exception_str
 

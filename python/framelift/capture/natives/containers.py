@@ -583,7 +583,7 @@ VIEW_CLASSES = (type({}.items()), type({}.keys()), type({}.values()))
 @native(*of_classes(VIEW_CLASSES, "__iter__"))
 def view_iter(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    return iteration.IteratorObject(view_items(vm, target), iteration.DICT_KEY_ITERATOR, target.mapping)
+    return iteration.IteratorObject(view_items(vm, target), iteration.DICT_KEY_ITERATOR, target)
 
 
 @native(*of_classes(VIEW_CLASSES, "__len__"))
@@ -602,15 +602,19 @@ def view_contains(vm, arguments, keywords):
 @native(*of_classes(VIEW_CLASSES, "__reversed__"))
 def view_reversed(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    return iteration.IteratorObject(view_items(vm, target)[::-1], iteration.DICT_KEY_ITERATOR, target.mapping)
+    return iteration.IteratorObject(view_items(vm, target)[::-1], iteration.DICT_KEY_ITERATOR)
 
 
-@native(*of_classes((list, tuple, collections.deque), "__reversed__"), dict.__reversed__)
+@native(
+    *of_classes((list, tuple, collections.deque), "__reversed__"),
+    dict.__reversed__,
+    collections.OrderedDict.__reversed__,
+)
 def storage_reversed(vm, arguments, keywords):
     target = vm.look(arguments[0])
     if isinstance(target, DictObject):
         keys = [key for key, _ in mapping.items(vm, target)]
-        return iteration.IteratorObject(keys[::-1], iteration.DICT_KEY_ITERATOR, target)
+        return iteration.IteratorObject(keys[::-1], iteration.DICT_KEY_ITERATOR)
     return iteration.IteratorObject(target.items[::-1], iteration.LIST_ITERATOR)
 
 

@@ -14,7 +14,16 @@ import types
 import torch
 
 from framelift.capture import outside
-from framelift.capture.datamodel import attributes, calls, constants, items, iteration, numbers, operators, text
+from framelift.capture.datamodel import (
+    attributes,
+    calls,
+    constants,
+    items,
+    iteration,
+    numbers,
+    operators,
+    text,
+)
 from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.handlers.operations import new_super
@@ -71,7 +80,9 @@ def instance_check(vm, value, classes) -> bool:
     return class_check(vm, cls, real)
 
 
-HOST_METACLASSES = frozenset(["abc", "typing", "enum", "torch.nn.parameter", "torch._C", "torch", "torch._tensor"])
+HOST_METACLASSES = frozenset(
+    ["abc", "typing", "enum", "torch.nn.parameter", "torch._C", "torch", "torch._tensor"]
+)
 """Modules whose instance checks the host may run."""
 
 
@@ -209,7 +220,11 @@ def print_text(vm, arguments, keywords):
 @native(in_any_order)
 def items_in_any_order(vm, arguments, keywords):
     value = vm.look(arguments[0])
-    plain = all(constants.is_constant(vm, item) for item in value.items.values()) if isinstance(value, SetObject) else False
+    plain = (
+        all(constants.is_constant(vm, item) for item in value.items.values())
+        if isinstance(value, SetObject)
+        else False
+    )
     return ListObject(list(value.items.values()) if plain else vm.unpack(value))
 
 
@@ -351,7 +366,13 @@ COMPARISONS = {
     _operator.ge: ">=",
 }
 
-UNARY = {_operator.neg: "-", _operator.pos: "+", _operator.invert: "~", _operator.inv: "~", _operator.not_: "not"}
+UNARY = {
+    _operator.neg: "-",
+    _operator.pos: "+",
+    _operator.invert: "~",
+    _operator.inv: "~",
+    _operator.not_: "not",
+}
 
 
 def operator_functions():
@@ -439,5 +460,3 @@ def function_get(vm, arguments, keywords):
     if isinstance(owner, Constant) and owner.value is None:
         return arguments[0]
     return MethodObject(vm.look(arguments[0]), owner)
-
-

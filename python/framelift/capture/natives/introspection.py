@@ -8,13 +8,22 @@ from __future__ import annotations
 import inspect
 import sys
 import types
+import weakref
 
-from framelift.capture.datamodel import constants, mapping
 from framelift.capture import outside
+from framelift.capture.datamodel import constants, mapping
 from framelift.capture.natives.registry import native
-from framelift.capture.values import Constant, FunctionObject, Lazy, MethodObject, Opaque, TupleObject, Unknown
+from framelift.capture.values import (
+    Constant,
+    FunctionObject,
+    Lazy,
+    MethodObject,
+    Opaque,
+    TupleObject,
+    Unknown,
+)
 from framelift.guards import kinds
-from framelift.guards.sources import DictItem, FunctionField, Held
+from framelift.guards.sources import DictItem, FunctionField, Held, Referent
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -50,9 +59,22 @@ def guard_signature(vm, function: FunctionObject) -> None:
             guard_signature(vm, inner)
 
 
+@native(weakref.ref.__call__)
+def weak_reference_call(vm, arguments, keywords):
+    """What a weak reference from outside refers to: alive as at capture, or gone for good."""
+    reference = vm.look(arguments[0])
+    if isinstance(reference, Constant) or reference.real is None or reference.cls is not weakref.ref:
+        raise Break(reasons.UNSUPPORTED_CALL, "a weak reference made here")
+    real = reference.real()
+    if real is None:
+        vm.guards.add(reference.source, kinds.Is(reference.real))
+        return Constant(None)
+    return Lazy(real, Referent(reference.source))
+
+
 @native(sys.exc_info)
 def exception_info(vm, arguments, keywords):
-    """The exception being handled; outside of any handler it is that of whoever called, which nobody knows."""
+    """The exception being handled; outside of any handler it is the caller's, which nobody knows."""
     if vm.handled is None:
         return TupleObject([Unknown("sys.exc_info()") for _ in range(3)])
     return TupleObject([Constant(vm.handled.cls), vm.handled, Opaque(types.TracebackType, "a traceback")])

@@ -1,3 +1,4 @@
+# ruff: noqa: B905, SIM110 (what is spelled out here is what those functions do)
 """Builtin functions in plain Python.
 
 https://docs.python.org/3/library/functions.html
@@ -104,7 +105,9 @@ def zipped_strictly(iterators):
                 for other, rest in enumerate(iterators[1:]):
                     if next(rest, MISSING) is not MISSING:
                         plural = " " if other == 0 else "s 1-"
-                        raise ValueError(f"zip() argument {other + 2} is longer than argument{plural}{other + 1}")
+                        raise ValueError(
+                            f"zip() argument {other + 2} is longer than argument{plural}{other + 1}"
+                        )
                 return
             row.append(item)
         yield tuple(row)
@@ -177,7 +180,9 @@ def best(first, others, key, default, want_larger):
     found = next(iterator, MISSING)
     if found is MISSING:
         if default is MISSING:
-            raise ValueError("max() arg is an empty sequence" if want_larger else "min() arg is an empty sequence")
+            raise ValueError(
+                "max() arg is an empty sequence" if want_larger else "min() arg is an empty sequence"
+            )
         return default
     found_key = found if key is None else key(found)
     for item in iterator:

@@ -1,3 +1,4 @@
+# ruff: noqa: C419 (a list is made before it is asked: one kind of loop less to interpret)
 """Methods of ``dict``, its views and ``collections.deque`` that need no storage of their own.
 
 https://docs.python.org/3/library/stdtypes.html#dictionary-view-objects

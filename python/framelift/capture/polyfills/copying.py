@@ -1,3 +1,4 @@
+# ruff: noqa: B905 (zip of equally many)
 """``copy.copy`` and ``copy.deepcopy`` in plain Python, with identity in place of addresses.
 
 https://docs.python.org/3/library/copy.html
@@ -11,7 +12,8 @@ import torch
 
 from framelift.capture.polyfills.registry import leave_to_cpython, owns_storage, polyfill
 
-ATOMIC = (type(None), int, float, bool, complex, str, bytes, type, range, slice, type(...), type(len), type(lambda: 0))
+PLAIN = (type(None), int, float, bool, complex, str, bytes, type(...))
+ATOMIC = (*PLAIN, type, range, slice, type(len), type(lambda: 0))
 
 
 @polyfill(copy.copy)

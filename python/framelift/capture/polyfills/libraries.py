@@ -1,3 +1,4 @@
+# ruff: noqa: B905 (the shorter one ends the loop)
 """C functions of ``functools``, ``itertools``, ``collections``, ``heapq`` and ``bisect`` in plain Python.
 
 https://docs.python.org/3/library/itertools.html
@@ -62,8 +63,7 @@ def chained_from(cls, iterables):
 
 def chained_items(iterables):
     for iterable in iterables:
-        for item in iterable:
-            yield item
+        yield from iterable
 
 
 @polyfill(itertools.accumulate)

@@ -22,10 +22,10 @@ def polyfill(*callables: object) -> Callable:
 
 
 def rebuilt_as(cls: type, *parameters: str) -> Callable:
-    """Decorator of a generator that is an iterator's polyfill: half-way through, ``cls(*parameters)`` goes on.
+    """Decorator of a generator that is an iterator's polyfill: half-way, ``cls(*parameters)`` goes on.
 
-    The names are those of the generator's parameters, which at every ``yield`` must hold what is left to do; a
-    name with a star is a list of arguments.
+    The names are those of the generator's parameters, which at every ``yield`` must hold what is left to do;
+    a name with a star is a list of arguments.
     """
 
     def mark(function: Callable) -> Callable:
@@ -36,21 +36,21 @@ def rebuilt_as(cls: type, *parameters: str) -> Callable:
 
 
 def in_any_order(iterable: object) -> list:
-    """``list(iterable)`` for a caller to whom the order makes no difference; of a set capture need not know it."""
+    """``list(iterable)`` for a caller to whom the order makes no difference (of a set it is not known)."""
     return list(iterable)
 
 
 def owns_storage(tensor: torch.Tensor) -> bool:
-    """Whether a tensor covers its storage without gaps or repetitions; during capture asked of its fake."""
+    """Whether a tensor covers its storage without gaps or repetitions (during capture: its fake does)."""
     expected = 1
     for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
         if size != 1 and stride != expected:
             return False
         expected *= int(size)
-    nbytes = tensor.untyped_storage().nbytes()
-    return tensor.storage_offset() == 0 and not tensor.is_inference() and nbytes == expected * tensor.element_size()
+    is_all = tensor.untyped_storage().nbytes() == expected * tensor.element_size()
+    return is_all and tensor.storage_offset() == 0 and not tensor.is_inference()
 
 
 def leave_to_cpython(what: str) -> None:
-    """A polyfill meets something it does not cover: during capture a break, not an exception of the program."""
+    """A polyfill meets something it does not cover: in capture a break, not the program's exception."""
     raise NotImplementedError(what)

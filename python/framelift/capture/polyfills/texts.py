@@ -2,7 +2,7 @@
 
 https://docs.python.org/3/library/functions.html#repr
 
-A container that holds itself is followed until capture gives up, and so left to CPython, which shows ``[...]``.
+A container that holds itself is followed until capture gives up: CPython then shows ``[...]``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def size_repr(self, /):
 
 @polyfill(dict.__repr__)
 def dict_repr(self, /):
-    return "{" + ", ".join([repr(key) + ": " + repr(dict.__getitem__(self, key)) for key in dict.keys(self)]) + "}"
+    pairs = [repr(key) + ": " + repr(value) for key, value in dict.items(self)]
+    return "{" + ", ".join(pairs) + "}"
 
 
 @polyfill(collections.defaultdict.__repr__)

@@ -28,7 +28,9 @@ def is_compiling(vm, arguments, keywords):
 def compiled_call(vm, arguments, keywords):
     """A compiled callable met inside is captured as what it was made of."""
     compiled = vm.look(arguments[0]).real
-    target = compiled.function if compiled.bound_self is None else compiled.function.__get__(compiled.bound_self)
+    target = (
+        compiled.function if compiled.bound_self is None else compiled.function.__get__(compiled.bound_self)
+    )
     return calls.call(vm, Lazy(target, Held(target, compiled.__qualname__)), arguments[1:], keywords)
 
 
@@ -38,4 +40,3 @@ def compiled_get(vm, arguments, keywords):
     if isinstance(owner, Constant) and owner.value is None:
         return vm.look(arguments[0])
     return MethodObject(vm.look(arguments[0]), owner)
-

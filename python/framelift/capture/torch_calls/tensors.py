@@ -32,10 +32,23 @@ def size(vm, arguments, keywords):
     return shape.items[index]
 
 
-METADATA_METHODS = (
-    "dim ndimension numel nelement element_size is_floating_point is_complex is_signed get_device stride "
-    "storage_offset is_contiguous is_conj is_neg is_inference"
-).split()
+METADATA_METHODS = [
+    "dim",
+    "ndimension",
+    "numel",
+    "nelement",
+    "element_size",
+    "is_floating_point",
+    "is_complex",
+    "is_signed",
+    "get_device",
+    "stride",
+    "storage_offset",
+    "is_contiguous",
+    "is_conj",
+    "is_neg",
+    "is_inference",
+]
 
 
 def metadata_methods():
@@ -97,7 +110,10 @@ def host_symbolic(real):
         operands = [vm.look(item) for item in arguments]
         if real is torch.sym_float and isinstance(operands[0], Symbol) and operands[0].cls is float:
             return operands[0]
-        known = (item if isinstance(item, Symbol) else Constant(constants.required(vm, item, "a number")) for item in operands)
+        known = (
+            item if isinstance(item, Symbol) else Constant(constants.required(vm, item, "a number"))
+            for item in operands
+        )
         return numbers.apply(vm, real, *known)
 
     return run

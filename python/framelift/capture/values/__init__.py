@@ -8,7 +8,7 @@ There are few kinds, and none of them is per library type:
 - ``Symbol``: an int, float or bool with a symbolic expression.
 - ``Lazy``: an outside object at a source nobody has looked at; looking adds the guard.
 - Objects (``ListObject``, ``TupleObject``, ``DictObject``, ``SetObject``, ``Instance``, ``FunctionObject``,
-  ``CellObject``, ``MethodObject``, …): things with identity. An object with ``real`` exists outside already and
+  ``CellObject``, ``MethodObject``, …): things with identity. One with ``real`` exists outside already and
   its changes are effects to replay; one without was made during capture and becomes real only if it escapes.
 
 Attributes, operators and calls follow Python's data model over the *real* types (``capture/datamodel``).

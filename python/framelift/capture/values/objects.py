@@ -57,7 +57,7 @@ class Lazy(Value):
 class Tensor(Value):
     """A tensor: its node in the graph and the fake tensor with its metadata.
 
-    ``real`` and ``source`` are those of a graph input. ``attributes`` is the ``__dict__`` once it was asked for.
+    ``real`` and ``source`` are those of a graph input. ``attributes`` is the ``__dict__`` once asked for.
     """
 
     __slots__ = ("attributes", "example", "node", "real")
@@ -85,8 +85,8 @@ class Tensor(Value):
 class Symbol(Value):
     """A number whose value is an expression over the call's inputs.
 
-    ``concrete`` is the number in this call (None where only ``symbolic`` knows), ``inputs`` the symbols it was
-    computed from, ``node`` the node that computes it where ``symbolic`` is not exact (``datamodel/numbers``).
+    ``concrete`` is the number in this call (None where only ``symbolic`` knows), ``inputs`` the symbols it
+    was computed from, ``node`` the node that computes it where ``symbolic`` is not exact (``datamodel/numbers``).
     """
 
     __slots__ = ("concrete", "inputs", "node", "symbolic")
@@ -137,7 +137,9 @@ class Object(Value):
         self.slots: dict[object, Value] | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.cls.__name__}{'' if self.real is None else f' at {self.source}'})"
+        return (
+            f"{type(self).__name__}({self.cls.__name__}{'' if self.real is None else f' at {self.source}'})"
+        )
 
 
 class Instance(Object):
@@ -147,7 +149,7 @@ class Instance(Object):
 
 
 class ConstructedObject(Object):
-    """An instance of an immutable C class made during capture: known, and rebuilt, by its constructor's arguments."""
+    """An instance of an immutable C class made during capture, known and rebuilt by what it was made of."""
 
     __slots__ = ("arguments", "keywords")
 
@@ -282,7 +284,7 @@ class DictObject(Object):
 
 
 class ViewObject(Object):
-    """A view of a dict (``keys``, ``items``, ``values`` by ``cls``): its contents are read when it is used."""
+    """A view of a dict (``keys``, ``items``, ``values`` by ``cls``): its contents are read on use."""
 
     __slots__ = ("mapping",)
 
@@ -402,6 +404,7 @@ class Empty:
 
 
 EMPTY: Any = Empty()
+
 
 def type_of(value: Value) -> type:
     """The real type of a value that is not lazy."""
