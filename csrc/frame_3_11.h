@@ -168,6 +168,8 @@ spell(int opcode, int argument, struct instruction *to)
     case STORE_SUBSCR: IS(SET_ITEM);
     case DELETE_SUBSCR: IS(UNSET_ITEM);
     case GET_LEN: IS(LENGTH);
+    case MATCH_SEQUENCE: IS(IS_SEQUENCE_PATTERN);
+    case MATCH_MAPPING: IS(IS_MAPPING_PATTERN);
 
     case BUILD_TUPLE: IS(MAKE_TUPLE);
     case BUILD_LIST: IS(MAKE_LIST);

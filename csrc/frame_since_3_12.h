@@ -4,6 +4,8 @@
  * CPython once more, at one of its own return instructions, with the value as its only operand.
  */
 
+#include "internal/pycore_intrinsics.h"
+
 static inline PyObject *
 frame_function(Frame *frame)
 {
@@ -154,6 +156,11 @@ spell_common(int opcode, int argument, struct instruction *to)
     case STORE_ATTR: IS(SET_ATTRIBUTE);
     case DELETE_ATTR: IS(UNSET_ATTRIBUTE);
 
+    case CALL_INTRINSIC_1:
+        to->kind = argument == INTRINSIC_UNARY_POSITIVE  ? POSITIVE
+                   : argument == INTRINSIC_LIST_TO_TUPLE ? TUPLE_OF_LIST
+                                                         : CPYTHON_INSTRUCTION;
+        return;
     case UNARY_NEGATIVE: IS(NEGATIVE);
     case UNARY_INVERT: IS(INVERT);
     case UNARY_NOT: IS(NOT);
@@ -166,6 +173,8 @@ spell_common(int opcode, int argument, struct instruction *to)
     case BINARY_SLICE: IS(SLICE_ITEM);
     case STORE_SLICE: IS(SET_SLICE_ITEM);
     case GET_LEN: IS(LENGTH);
+    case MATCH_SEQUENCE: IS(IS_SEQUENCE_PATTERN);
+    case MATCH_MAPPING: IS(IS_MAPPING_PATTERN);
 
     case BUILD_TUPLE: IS(MAKE_TUPLE);
     case BUILD_LIST: IS(MAKE_LIST);

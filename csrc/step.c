@@ -500,6 +500,22 @@ length(struct work *work)
     return GOES_ON;
 }
 
+/* What `case [...]` and `case {...}` ask first. */
+
+static enum outcome
+is_sequence(struct work *work)
+{
+    push(work, truth(PyType_HasFeature(Py_TYPE(work->top[-1]), Py_TPFLAGS_SEQUENCE)));
+    return GOES_ON;
+}
+
+static enum outcome
+is_mapping(struct work *work)
+{
+    push(work, truth(PyType_HasFeature(Py_TYPE(work->top[-1]), Py_TPFLAGS_MAPPING)));
+    return GOES_ON;
+}
+
 /* Displays. */
 
 static enum outcome
@@ -1051,6 +1067,8 @@ static const performer performers[KIND_COUNT] = {
     [SLICE_ITEM] = slice_item,
     [SET_SLICE_ITEM] = set_slice_item,
     [LENGTH] = length,
+    [IS_SEQUENCE_PATTERN] = is_sequence,
+    [IS_MAPPING_PATTERN] = is_mapping,
     [MAKE_TUPLE] = make_tuple,
     [MAKE_LIST] = make_list,
     [MAKE_SET] = make_set,

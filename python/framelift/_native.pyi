@@ -176,7 +176,8 @@ def testing_start_at(
     function: FunctionType, offset: int, slots: Sequence[Any], stack: Sequence[Any]
 ) -> Any: ...
 def testing_state(
-    frame: FrameType, depth: int | None = None
+    frame: FrameType,
+    depth: int | None = None,  # noqa: PT028
 ) -> tuple[tuple[Any, ...], tuple[Any, ...], int]: ...
 def calibrate_torch(
     probes: list[Any],

@@ -273,7 +273,8 @@ class Compilation:
                     captured = capture_segment(start, arguments, policy, check=check, stop_after=stop)
                 except CaptureFailed:
                     continue
-                self.note_break(failed.error, record)
+                if not failed.inner:
+                    self.note_break(failed.error, record)
                 return captured
             raise
 

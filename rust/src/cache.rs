@@ -110,6 +110,7 @@ impl Entry {
 #[pymethods]
 impl Entry {
     #[new]
+    #[allow(clippy::too_many_arguments)] // Python gives them, most of them by position in one place.
     #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None))]
     fn new(
         py: Python<'_>,

@@ -17,13 +17,13 @@ mod type_object;
 
 use crate::cache::Counter;
 use crate::objects::Object;
-use bind::Signature;
 pub use bind::Call;
+use bind::Signature;
 pub use call::{Found, Hit, ask_child_for, call_function, find_entry, report_graph_error};
-pub use type_object::is_compiled;
-use resume_points::ResumePoints;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use resume_points::ResumePoints;
+pub use type_object::is_compiled;
 
 /// The instance. Owned references all, null only where it says so.
 #[repr(C)]

@@ -64,12 +64,10 @@ def test_explain_names_the_default_backend_and_why():
 def test_explain_of_a_break():
     explanation = framelift.explain(branches, backend="eager")(X)
     assert torch.equal(explanation.result, branches(X))
-    assert explanation.graph_count == 0
+    assert explanation.graph_count == 3  # y; the condition of the callee's frame; the sum
     assert [one.reason for one in explanation.break_reasons] == [reasons.DATA_DEPENDENT_BRANCH]
-    assert [frame.function for frame in explanation.break_reasons[0].user_stack] == ["branches", "inner"]
-    text = str(explanation)
-    assert "run by CPython" in text
-    assert "if y.sum() > 0:" in text
+    assert [frame.function for frame in explanation.break_reasons[0].user_stack] == ["inner"]
+    assert "if y.sum() > 0:" in str(explanation)
 
 
 def test_explain_of_a_module_and_of_something_compiled():
@@ -89,7 +87,7 @@ def test_explain_of_a_break_in_a_module_shows_the_programs_frames_only():
 
     explanation = framelift.explain(Model(), backend="eager")(X)
     frames = explanation.break_reasons[0].user_stack
-    assert [frame.function for frame in frames][-3:] == ["forward", "branches", "inner"]
+    assert [frame.function for frame in frames] == ["inner"]
     assert "framelift/api.py" not in str(explanation)
 
 

@@ -13,6 +13,7 @@ import codecs
 import contextlib
 import decimal
 import io
+import itertools
 import platform
 import random
 import sys
@@ -315,7 +316,7 @@ def _():
 @exits("not-rebuildable")
 def _():
     def f(x):
-        return iter({"a": x + 1})
+        return itertools.chain([x + 1])
 
     return Case(f, (floats(2),))
 

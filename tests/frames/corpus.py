@@ -162,7 +162,8 @@ def many(a):
 
 
 def operators(a, b):
-    out = [-a, +a, ~a, not a, a + 1, 1 + a, a < 2, a == b, a in (b, a), 3 in a, 4 not in a, a is b, a is not b]
+    out = [-a, +a, ~a, not a, a + 1, 1 + a, a < 2, a == b]
+    out += [a in (b, a), 3 in a, 4 not in a, a is b, a is not b]
     a += 2
     out.append(a and b)
     out.append(b or a)
@@ -308,6 +309,95 @@ def displays(a):
     return b, c, sorted(d), e, f, g, sorted(h), i, j, a[0:1], [1, 2, 3, 4, 5], {1, 2, 3}
 
 
+def smaller_displays(a):
+    b = {note("p"): a, "q": a}
+    c = {"x": 1, "y": a, "z": note(3)}
+    d = {a, note(4)}
+    e = [*a, 4]
+    f = slice(a, 2)
+    g = a[1:2:3], (a, e)
+    return b, c, len(d), e, f, g
+
+
+def large_displays(a):
+    # fmt: off
+    b = [a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+         26, 27, 28, 29, 30, 31, 32, note(33)]
+    c = {a, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25,
+         26, 27, 28, 29, 30, 31, 32, note(33)}
+    d = {a: 1, 2: a, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1, 15: 1,
+         16: 1, 17: 1, 18: 1, 19: 1, 20: 1, 21: 1, 22: 1, 23: 1, 24: 1, 25: 1, 26: 1, 27: 1, 28: 1, 29: note(1)}
+    # fmt: on
+    return len(b), len(c), len(d)
+
+
+def pairs(a):
+    b, c = a, note(1)
+    # fmt: off
+    d = note(2); e = d  # noqa: E702
+    # fmt: on
+    if c:
+        f = b
+    return e, f, c, d
+
+
+def until(a):
+    while not a:
+        a = note(1)
+    return a
+
+
+def mapping_pattern(a):
+    match a:
+        case {}:
+            return "mapping"
+        case []:
+            return "empty"
+    return "other"
+
+
+def tuple_of_list(a):
+    return (*a, note(5))
+
+
+def unpacked_call(a):
+    b = a.method(*a)
+    c = a(*(1, 2))
+    d = a(*[])
+    return b, c, d
+
+
+def format_values(a, b):
+    c = f"{a!r:>5}"
+    d = f"{a!s}", f"{a:{b}}", f"{b!a}"
+    e = f"{note(a)}"
+    return c, d, e
+
+
+def inner_frames(n):
+    a = [note(i) for i in range(n) if i != 1]
+    b = {note(i) for i in range(n)}
+    c = {i: note(-i) for i in range(n)}
+    return a, b, c
+
+
+def lengths(a):
+    match a:
+        case [x, y]:
+            return note((x, y))
+        case [x, y, *z]:
+            return note((x, y, z))
+    return None
+
+
+def slices(a):
+    a[1:2] = note(3)
+    b = a[2:3]
+    a[0] = b
+    del a[4]
+    return b
+
+
 def comprehensions(n):
     x = 7
     a = [x + i for i in range(n) if i % 2]
@@ -371,9 +461,11 @@ def uncaught(a):
     with Manager():
         x = x + 1
 
+        # fmt: off
         y = [x, boom(
             x,
         )]
+        # fmt: on
     return y[5]
 
 
@@ -414,11 +506,11 @@ def unbound(a):
             x = 1
         note(x)
         del x
-        note(x)
+        note(x)  # noqa: F821
     except UnboundLocalError as error:
         note(str(error))
     del a
-    return a
+    return a  # noqa: F821
 
 
 COUNTER = 0
@@ -487,12 +579,16 @@ def long_jumps(a):
     t = 0
     for i in range(a):
         if i == 1:
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
-            t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i; t += i  # noqa: E702
+            # fmt: off
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            t += i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i * i
+            # fmt: on
         else:
             t -= 1
     return t
@@ -593,6 +689,22 @@ CASES = [
     case(not_iterable, 3),
     case(strings, 10, 8),
     case(displays, (1, 2)),
+    odd(smaller_displays, 1),
+    odd(tuple_of_list, 1),
+    odd(large_displays, 1),
+    case(pairs, 0),
+    case(until, 0),
+    odd(until, 0),
+    case(mapping_pattern, {}),
+    case(mapping_pattern, []),
+    odd(mapping_pattern, 1),
+    odd(unpacked_call, 1),
+    case(format_values, 10, 8),
+    odd(format_values, 10, 8),
+    case(inner_frames, 3),
+    case(lengths, [1, 2]),
+    case(lengths, [1, 2, 3]),
+    odd(slices, 1),
     case(comprehensions, 5),
     case(with_statements, 1),
     case(with_statements, 5),

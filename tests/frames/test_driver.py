@@ -35,7 +35,9 @@ seen = []
 
 def spy(value):
     frame = sys._getframe(1)
-    seen.append((value, frame.f_code.co_name, frame.f_lineno - frame.f_code.co_firstlineno, dict(frame.f_locals)))
+    seen.append(
+        (value, frame.f_code.co_name, frame.f_lineno - frame.f_code.co_firstlineno, dict(frame.f_locals))
+    )
     return value + 100
 
 
@@ -99,7 +101,12 @@ class TestSegments:
         offset = after_call(program.__code__)
         nodes = [(-1, ("argument", 4), [("equals", 1)], 0)]
         never = Entry(
-            _native.GuardTree(nodes, [], [], [], None, 5), None, [], ExitProgram([], 0, ("slot", 0)), False, None
+            _native.GuardTree(nodes, [], [], [], None, 5),
+            None,
+            [],
+            ExitProgram([], 0, ("slot", 0)),
+            False,
+            None,
         )
         call = compiled(program, stop_at_spy())
         call.add(never, offset)
@@ -524,7 +531,16 @@ class TestChildren:
         bound = thing.method
 
         def calls(a):
-            return [plain(a), plain(a, k=2), thing.method(a, b=3), bound(a), thing(a), len([a]), int(a), child(a)]
+            return [
+                plain(a),
+                plain(a, k=2),
+                thing.method(a, b=3),
+                bound(a),
+                thing(a),
+                len([a]),
+                int(a),
+                child(a),
+            ]
 
         def child(a):
             return a

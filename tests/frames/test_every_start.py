@@ -1,8 +1,8 @@
-"""Each function of the corpus, started by CPython in the middle: at every instruction of a run, in its state.
+"""Each function of the corpus, started by CPython in the middle: at every instruction, in the state of a run.
 
-A run is watched, and at its k-th instruction the state is taken out of the frame. A fresh call of a copy of the
-function starts there with it, and must do what the rest of the run does: the same value or exception at the
-same line, the same log.
+A run is watched, and at its k-th instruction the state is taken out of the frame. A fresh call of a copy of
+the function starts there with it, and must do what the rest of the run does: the same value or exception at
+the same line, the same log.
 """
 
 from __future__ import annotations
@@ -78,13 +78,18 @@ def result_of(call: Callable, skipped: int) -> tuple:
         return "returned", plain(call())
     except Exception as error:
         places = traceback.extract_tb(error.__traceback__)[skipped:]
-        return "raised", type(error), str(error), [(place.name, place.lineno, place.colno) for place in places]
+        return (
+            "raised",
+            type(error),
+            str(error),
+            [(place.name, place.lineno, place.colno) for place in places],
+        )
 
 
 def run_from(case: Case, number: int, depths: dict[int, int]) -> tuple[tuple, list, int] | None:
-    """What starting at the ``number``-th instruction of a run does, with the log of the whole, and the offset.
+    """What starting at the ``number``-th instruction of a run does; None when the run has fewer.
 
-    None when the run has fewer.
+    With the log of the whole, and the offset.
     """
     function = case.fresh()
     code = function.__code__

@@ -42,8 +42,10 @@ def left_alone(foreign):
 
 
 class Key:
-    """A key of ``__kwdefaults__`` whose comparison is user code: it runs while a call binds its arguments, and so
-    between the setting of the shim and the frame that is waited for."""
+    """A key of ``__kwdefaults__`` whose comparison is user code.
+
+    It runs while a call binds its arguments: between the setting of the shim and the frame that is expected.
+    """
 
     def __init__(self, name, do):
         self.name = name

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelift.capture import polyfills
-from framelift.capture.datamodel import attributes, mapping, tensors
+from framelift.capture.datamodel import iteration, attributes, mapping, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -383,6 +383,8 @@ class ExitWriter:
             if issubclass(storage, cls):
                 storage = cls  # not what a subclass overrides
                 break
+        if iteration.was_changed(self.vm, value):
+            raise Break(reasons.NOT_REBUILDABLE, f"an iterator over a {storage.__name__} that has changed since")
         made = self.emit(call(storage.__iter__, [], (sequence,), self))
         index = min(value.index, len(value.items))
         return self.emit(("call", const(advanced), [made, const(index)], ()))

@@ -22,6 +22,7 @@ from framelift.capture.values import (
     Constant,
     FunctionObject,
     GeneratorObject,
+    MethodObject,
     IdentityNumber,
     Symbol,
     Tensor,
@@ -51,7 +52,8 @@ class Interpreter:
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
-    ``before_raise``: the same at the first exception of the program.
+    ``before_raise``: the same at the first exception of the program; ``called``: the number of the last call
+    instruction and its callee.
     """
 
     Raised = Raised
@@ -75,6 +77,7 @@ class Interpreter:
         self.executed = 0
         self.done = 0
         self.before_raise: int | None = None
+        self.called: tuple[int, Value | None] = (0, None)
         self.stop_at = -1
 
     def look(self, value: Value) -> Value:
@@ -84,6 +87,24 @@ class Interpreter:
     def call(self, callee: Value, arguments: list[Value], keywords: dict[str, Value] | None = None) -> Value:
         """``callee(*arguments, **keywords)``."""
         return calls.call(self, callee, arguments, keywords or {})
+
+    def note_call(self, callee: Value) -> None:
+        """The captured frame is about to call ``callee``."""
+        if len(self.frames) == 1:
+            self.called = (self.executed, callee)
+
+    def breaks_in_own_frame(self) -> bool:
+        """Whether a break inside what the frame's last instruction calls will be met again in a frame of its own:
+        the callee is Python code entered by a call, and is compiled as such when CPython makes that call.
+        """
+        number, callee = self.called
+        if number != self.executed or callee is None:
+            return False
+        callee = self.look(callee)
+        function = self.look(callee.function) if isinstance(callee, MethodObject) else callee
+        if isinstance(function, FunctionObject):
+            return function.real is None or self.rule_of(function.real).kind is rules.RuleKind.INLINE
+        return isinstance(getattr(callee, "real", None), torch.nn.Module)
 
     def unpack(self, value: Value) -> list[Value]:
         """The items of an iterable."""
@@ -183,8 +204,8 @@ class Interpreter:
     def run_outermost(self, frame: Frame) -> Value:
         """``run`` for the captured frame: counts its instructions, and stops before number ``stop_at``.
 
-        An instruction of this frame with all that it calls is one step; capture can be repeated up to the step
-        before the one that could not be done.
+        An instruction of this frame with all that it calls is one step; capture can be repeated up to
+        the step before the one that could not be done.
         """
         self.frames.append(frame)
         steps = self.tables.steps(frame.decoded)

@@ -73,11 +73,13 @@ class CaptureFailed(Exception):
 
     ``error`` is the break, ``guards`` what was looked at until then. ``stops`` are the numbers of
     instructions after which a shorter segment may end, the longest first: before the one that can't be done;
-    before the first one that raised, as an exception that has been raised can't be made again.
+    before the first one that raised, as an exception that has been raised can't be made again. ``inner`` says
+    that the break is inside a call, whose callee will meet it again as a frame of its own.
     """
 
-    def __init__(self, error: Break, guards: GuardSet, stops: tuple[int, ...]) -> None:
+    def __init__(self, error: Break, guards: GuardSet, stops: tuple[int, ...], inner: bool) -> None:
         super().__init__(error)
+        self.inner = inner
         self.error = error
         self.guards = guards
         self.stops = stops
@@ -97,7 +99,7 @@ def capture_segment(
     guards.require_state()
     if torch_internals.modes_active():
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
-        raise CaptureFailed(modes, guards, ())
+        raise CaptureFailed(modes, guards, (), False)
     builder = GraphBuilder(check=check)
     vm = Interpreter(builder, guards, policy, TABLES)
     vm.stop_at = stop_after
@@ -113,7 +115,8 @@ def capture_segment(
     except Break as error:
         guard_identities(vm)
         stops = (vm.done,) if vm.before_raise is None else (vm.done, vm.before_raise)
-        raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops))) from error
+        inner = len(error.stack) > 1 and vm.breaks_in_own_frame()
+        raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops)), inner) from error
 
 
 def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ...]) -> Frame:
@@ -202,9 +205,6 @@ def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> C
         graph: Any = vm.graph.finish(writer.graph_outputs)
     except CallFailed as error:
         raise Break(reasons.UNSUPPORTED_OPERATOR, str(error)) from error
-    if graph.mutated_inputs:  # a write through one name must not be missed through another
-        tensors = zip(graph.inputs, graph.example_inputs, strict=True)
-        vm.guards.distinct([s for s, item in tensors if isinstance(item, torch.Tensor) and not isinstance(s, Held)])
     guard_written_inputs(vm, graph)
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
@@ -244,4 +244,6 @@ def owner_source(value: Value) -> Source:
 def guard_written_inputs(vm: Interpreter, graph: FinishedGraph) -> None:
     """A graph that writes to an input was captured for inputs that are different tensors."""
     if graph.mutated_inputs:
-        vm.guards.distinct([source for source in graph.inputs if not isinstance(source, Held)])
+        inputs = zip(graph.inputs, graph.example_inputs, strict=True)
+        tensors = [source for source, example in inputs if isinstance(example, torch.Tensor)]
+        vm.guards.distinct([source for source in tensors if not isinstance(source, Held)])

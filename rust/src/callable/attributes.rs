@@ -226,14 +226,17 @@ unsafe extern "C" fn entries_at(object: Object, offset: Object) -> Object {
             return Ok(field(py, object, offset_of!(CompiledCallable, entries)).into_ptr());
         }
         let entries = entries_of_point(py, object, offset);
-        Ok(entries.unwrap_or_else(|| PyTuple::empty(py).into_any()).into_ptr())
+        Ok(entries
+            .unwrap_or_else(|| PyTuple::empty(py).into_any())
+            .into_ptr())
     })
 }
 
 unsafe extern "C" fn get_resume_points(object: Object, _: *mut c_void) -> Object {
     boundary::attached(|py| {
         let points = resume_points(object).as_deref();
-        let offsets: Vec<u32> = points.map_or_else(Vec::new, |points| points.iter().map(|point| point.0).collect());
+        let offsets: Vec<u32> =
+            points.map_or_else(Vec::new, |points| points.iter().map(|point| point.0).collect());
         Ok(PyTuple::new(py, offsets)?.into_any().into_ptr())
     })
 }

@@ -245,7 +245,9 @@ unsafe fn argument_slice<'a>(arguments: *const Object, count: usize) -> &'a [Obj
 unsafe fn enter_bound(this: *mut CompiledCallable, call: &Call, arguments: &[Object]) -> Entered {
     // SAFETY: live objects; the callable is being called.
     unsafe {
-        match find_entry(this, 0, arguments, &mut |hit| run_entry(this, call, arguments, hit)) {
+        match find_entry(this, 0, arguments, &mut |hit| {
+            run_entry(this, call, arguments, hit)
+        }) {
             Found::Ran(entered) => entered,
             Found::Nothing => Entered::Cpython,
             Found::Raised => Entered::Done(null_mut()),
@@ -323,11 +325,7 @@ unsafe fn try_entry<T>(
             // SAFETY: as above; a hit has filled every slot with a reference that is ours.
             unsafe {
                 let stale = index.map_or(null_mut(), |index| to_front(this, offset, object, index));
-                let mut hit = Hit {
-                    object,
-                    entry,
-                    slots,
-                };
+                let mut hit = Hit { object, entry, slots };
                 let ran = run(&mut hit);
                 release_all(hit.slots);
                 ffi::Py_XDECREF(stale);
@@ -430,6 +428,10 @@ unsafe fn miss<T>(
     // SAFETY: the arguments are live objects; references made here are released here.
     unsafe {
         (*this).misses.add();
+        if (*this).on_miss == ffi::Py_None() {
+            (*this).fallbacks.add();
+            return Found::Nothing;
+        }
         for &argument in arguments {
             // What is in a frame is not kept by anybody else, and `on_miss` runs long.
             ffi::Py_INCREF(argument);

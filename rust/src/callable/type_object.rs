@@ -119,7 +119,9 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, argument: *
             (*this).dictionary,
         ];
         let points = (*this).resume_points.as_deref();
-        let tuples = points.into_iter().flat_map(|points| points.iter().map(|point| point.1));
+        let tuples = points
+            .into_iter()
+            .flat_map(|points| points.iter().map(|point| point.1));
         for field in fields.into_iter().chain(tuples) {
             if !field.is_null() {
                 let outcome = visit(field, argument);

@@ -185,7 +185,9 @@ impl Driver {
     /// Whether the state that the entry ends with is one of this frame.
     unsafe fn fits(&self, entry: &Entry) -> bool {
         // SAFETY: a live frame.
-        entry.stop().is_none_or(|stop| unsafe { View::of(self.frame) }.fits(stop))
+        entry
+            .stop()
+            .is_none_or(|stop| unsafe { View::of(self.frame) }.fits(stop))
     }
 
     /// Runs an entry that starts at `unit` and whose guards hold.
@@ -262,7 +264,11 @@ impl Driver {
             }
             framelift_point_at(self.frame, next);
             let is_on = (*self.callable).is_on() && framelift_is_observed((*self.callable).code()) == 0;
-            if is_on { Next::Segment(next) } else { Next::Resume(next) }
+            if is_on {
+                Next::Segment(next)
+            } else {
+                Next::Resume(next)
+            }
         }
     }
 

@@ -125,17 +125,18 @@ def check_not_outside(vm, value: Value) -> None:
 
 def check_unchanged(vm, iterator: IteratorObject) -> None:
     """A dict or set that changed size under its iterator raises in CPython: left to it."""
+    if was_changed(vm, iterator):
+        raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {iterator.sequence.cls.__name__}")
+
+
+def was_changed(vm, iterator: IteratorObject) -> bool:
+    """Whether a dict or set has another size than when its iterator was made."""
     sequence = iterator.sequence
     if isinstance(sequence, ViewObject):
         sequence = sequence.mapping
     if isinstance(sequence, DictObject):
-        changed = len(mapping.items(vm, sequence)) != len(iterator.items)
-    elif isinstance(sequence, SetObject):
-        changed = len(sequence.items) != len(iterator.items)
-    else:
-        return
-    if changed:
-        raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {sequence.cls.__name__}")
+        return len(mapping.items(vm, sequence)) != len(iterator.items)
+    return isinstance(sequence, SetObject) and len(sequence.items) != len(iterator.items)
 
 
 def unpack(vm, value: Value) -> list[Value]:

@@ -86,7 +86,7 @@ class Symbol(Value):
     """A number whose value is an expression over the call's inputs.
 
     ``concrete`` is the number in this call (None where only ``symbolic`` knows), ``inputs`` the symbols it
-    was computed from, ``node`` the node that computes it where ``symbolic`` is not exact (``datamodel/numbers``).
+    was computed from, ``node`` computes it where ``symbolic`` is not exact (``datamodel/numbers``).
     """
 
     __slots__ = ("concrete", "inputs", "node", "symbolic")
