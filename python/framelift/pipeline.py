@@ -15,6 +15,7 @@ once. A failure of framelift itself is said once and never changes what the prog
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 import time
 import traceback
@@ -49,6 +50,15 @@ _compiling = threading.RLock()
 """Held by the thread that compiles; a second one runs its call in CPython meanwhile."""
 
 
+def _unlock_after_fork() -> None:
+    """In a forked child the thread that compiled does not exist."""
+    global _compiling
+    _compiling = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_unlock_after_fork)
+
+
 @dataclass(frozen=True, slots=True)
 class EntryInfo:
     """What an entry remembers for explanations: its guards, and how it came to be."""
@@ -78,16 +88,14 @@ class Compilation:
         self.dynamic = dynamic
         self.recompile_limit = recompile_limit
         self.records: list[CaptureRecord] = []
-        self.limited: set[int] = set()
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
-        self.limited: set[tuple[int, int]] = set()
+        self.limited: set[int] = set()
         self.children: weakref.WeakKeyDictionary[object, dict] = weakref.WeakKeyDictionary()
 
     def reset(self) -> None:
         """Forget what was learnt and recorded."""
         self.records.clear()
-        self.limited.clear()
         self.children.clear()
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
@@ -101,14 +109,17 @@ class Compilation:
         offset: int = 0,
     ) -> _native.Entry | None:
         """No entry of the resume point at ``offset`` fits: a new one, or None to go on in CPython."""
-        if not _compiling.acquire(blocking=False):
+        if offset in self.limited:
+            return None
+        lock = _compiling
+        if not lock.acquire(blocking=False):
             return None
         before = _native.compiling(True)
         try:
             return self.compile(compiled, arguments, failures, offset)
         finally:
             _native.compiling(before)
-            _compiling.release()
+            lock.release()
 
     def child_for(self, callee: object) -> Callable | None:
         """What a break's call of ``callee`` runs instead of it: the same, compiled; None for plain CPython.
@@ -175,7 +186,7 @@ class Compilation:
             entry = self.internal_failure(error, compiled, record)
         self.records.append(record)
         if entry is not None:
-            compiled.add(entry, offset) if offset else compiled.add(entry)
+            compiled.add(entry, offset)
         return entry
 
     def describe(self, failures: Callable[[], list], arguments: tuple[object, ...]) -> list[GuardFailure]:
@@ -192,24 +203,22 @@ class Compilation:
         return described
 
     def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure], offset: int) -> bool:
-        """Whether a resume point has as many entries as it may; then it says so once and stays in CPython."""
+        """Whether there are as many entries as there may be; then it is said once and CPython runs what misses."""
         limit = self.recompile_limit or config.cache_size_limit
-        if len(entries_at(compiled, offset)) < limit:
-            return False
+        reason = reasons.CACHE_SIZE_LIMIT
+        if len(compiled.entries_at(offset)) < limit:
+            limit, reason = config.accumulated_cache_size_limit, reasons.ACCUMULATED_LIMIT
+            if sum(len(compiled.entries_at(point)) for point in (0, *compiled.resume_points)) < limit:
+                return False
         texts = [one.text for one in failed]
         if self.fullgraph:
-            raise LimitReached(self.name, limit, texts)
-        if offset in self.limited:
-            return True
+            raise LimitReached(self.name, limit, texts, reason)
         self.limited.add(offset)
-        if (id(compiled), offset) in self.limited:
-            return True
-        self.limited.add((id(compiled), offset))
         count("limits", self.name)
-        count("graph_break", reasons.CACHE_SIZE_LIMIT.title)
-        message = f"{reasons.CACHE_SIZE_LIMIT.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"
-        hints = "".join(f"\n  Hint: {hint}" for hint in reasons.CACHE_SIZE_LIMIT.hints)
-        logs.say_once("recompiles", (id(compiled), "limit"), message + hints)
+        count("graph_break", reason.title)
+        message = f"{reason.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"
+        hints = "".join(f"\n  Hint: {hint}" for hint in reason.hints)
+        logs.say_once("recompiles", (id(compiled), reason.code), message + hints)
         return True
 
     def learn(self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], offset: int) -> None:
@@ -217,7 +226,7 @@ class Compilation:
         if self.dynamic is False or not config.automatic_dynamic_shapes:
             return
         fixed = {int: config.specialize_int, float: config.specialize_float}
-        for entry in entries_at(compiled, offset):
+        for entry in compiled.entries_at(offset):
             for change in find_changes(entry.info.guards.guards, arguments):
                 self.dynamic_sizes.update((str(change.source), dimension) for dimension in change.dimensions)
                 if change.number is not None and not fixed[change.number]:
@@ -343,12 +352,7 @@ GENERATOR = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENER
 
 def can_stop(function: types.FunctionType) -> bool:
     """Whether segments of a function may end in the middle of its frame."""
-    return hasattr(_native, "UNBOUND") and not function.__code__.co_flags & GENERATOR
-
-
-def entries_at(compiled: _native.CompiledCallable, offset: int) -> tuple[_native.Entry, ...]:
-    """The entries of a resume point."""
-    return compiled.entries_at(offset) if offset else compiled.entries
+    return not function.__code__.co_flags & GENERATOR
 
 
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:

@@ -10,9 +10,8 @@ import pytest
 from tests.frames.corpus import CASES
 from tests.frames.drivers import Stepping, outcome
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(sys, "gettotalrefcount"), reason="needs a debug build of CPython, such as python3.11-dbg"
-)
+if not hasattr(sys, "gettotalrefcount"):
+    pytest.skip("needs a debug build of CPython, such as python3.11-dbg", allow_module_level=True)
 
 
 def drift(call, rounds):
