@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import torch
 
-from framelift import _native, codegen, rules
+from framelift import _native, codegen, rules, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
 from framelift.config import config
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
@@ -203,7 +203,7 @@ class Compilation:
         return described
 
     def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure], offset: int) -> bool:
-        """Whether there are as many entries as there may be; then it is said once and CPython runs what misses."""
+        """Whether there are as many entries as may be; then it is said once and CPython runs what misses."""
         limit = self.recompile_limit or config.cache_size_limit
         reason = reasons.CACHE_SIZE_LIMIT
         if len(compiled.entries_at(offset)) < limit:
@@ -362,6 +362,7 @@ def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, e
 
 
 _native.set_graph_error_hook(note_graph_error)
+_native.set_tracer_switch(torch_internals.tracer_switch())
 
 
 class UserBackendError(Exception):

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
     """A fake-tensor mode with a shape environment of its own, for one capture.
 
-    Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols are
-    never merged because their values happen to be equal (no duck sizing): what must be equal for the graph to
-    be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and operators
+    Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols
+    are never merged because their values happen to be equal (no duck sizing): what must be equal for the graph
+    to be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and operators
     without a fake kernel raise instead of being run on zeros.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
@@ -604,7 +604,7 @@ def _set_function_modes(modes: tuple[Any, ...]) -> None:
 
 
 def inductor_patches(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
-    """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; unknown ones raise torch's error."""
+    """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; torch's error for unknown ones."""
     if mode in (None, "default") and not options:
         return {}
     from torch import _TorchCompileInductorWrapper
@@ -1177,8 +1177,8 @@ exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
 def modes_active() -> bool:
     """Whether a torch function mode or a dispatch mode of the program is active on this thread.
 
-    The mode of ``torch.set_default_device`` does not count: it gives constructors a device, in a graph too, and
-    the guarded state tells which one it is.
+    The mode of ``torch.set_default_device`` does not count: it gives constructors a device, in a graph too,
+    and the guarded state tells which one it is.
     """
     from torch.utils._device import DeviceContext
 
@@ -1200,3 +1200,11 @@ def dynamo_hook() -> object:
     from torch._C._dynamo.eval_frame import get_eval_frame_callback
 
     return get_eval_frame_callback()
+
+
+def tracer_switch() -> Any:
+    """``switch(None)`` turns TorchDynamo off on this thread and gives what turns it on again: ``switch(that)``.
+
+    Used to keep it from tracing framelift's own code, never to trace anything.
+    """
+    return torch._C._dynamo.eval_frame.set_eval_frame

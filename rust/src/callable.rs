@@ -11,6 +11,7 @@ mod bind;
 mod call;
 mod compiling;
 mod failures;
+mod foreign_tracer;
 mod graph_errors;
 mod resume_points;
 mod type_object;
@@ -99,5 +100,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     type_object::register(module)?;
     module.add_class::<failures::Failures>()?;
     module.add_function(wrap_pyfunction!(compiling::compiling, module)?)?;
+    module.add_function(wrap_pyfunction!(foreign_tracer::set_tracer_switch, module)?)?;
     module.add_function(wrap_pyfunction!(graph_errors::set_graph_error_hook, module)?)
 }

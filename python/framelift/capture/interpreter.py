@@ -94,8 +94,10 @@ class Interpreter:
             self.called = (self.executed, callee)
 
     def breaks_in_own_frame(self) -> bool:
-        """Whether a break inside what the frame's last instruction calls will be met again in a frame of its own:
-        the callee is Python code entered by a call, and is compiled as such when CPython makes that call.
+        """Whether a break in what the last instruction calls will be met again in a frame of its own.
+
+        So it is where the callee is Python code entered by a call: it is compiled as such when CPython makes
+        that call.
         """
         number, callee = self.called
         if number != self.executed or callee is None:

@@ -14,6 +14,7 @@ import gc
 import re
 import types
 import typing
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -38,7 +39,6 @@ from framelift.guards import kinds
 from framelift.guards.sources import (
     CellContents,
     Descriptor,
-    DictItem,
     FunctionField,
     Held,
     InstanceDict,
@@ -50,6 +50,9 @@ from framelift.guards.sources import (
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
+if TYPE_CHECKING:
+    from framelift.capture.interpreter import Interpreter
+
 LITERAL_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented))
 """Exact types guarded by value."""
 
@@ -57,6 +60,7 @@ METHOD_FUNCTION = types.MethodType.__dict__["__func__"]
 METHOD_SELF = types.MethodType.__dict__["__self__"]
 DEVICE_TYPE = torch.device.__dict__["type"]
 DEVICE_INDEX = torch.device.__dict__["index"]
+DEQUE_LIMIT = collections.deque.__dict__["maxlen"]
 
 IDENTITY_TYPES = (
     type,
@@ -82,8 +86,11 @@ IDENTITY_TYPES = (
 )
 """Types (with subclasses) whose instances never change in a way that is seen: guarded by identity."""
 
+OPERATOR_TYPES = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator)
+"""Classes of the torch library's operators."""
 
-def look(vm, value: Value) -> Value:
+
+def look(vm: Interpreter, value: Value) -> Value:
     """The value that stands for ``value``, opened and guarded if it was lazy."""
     if type(value) is not Lazy:
         return value
@@ -101,7 +108,7 @@ def literal(value: object) -> Value:
     return Constant(value)
 
 
-def open_outside(vm, real: object, source: Source) -> Value:
+def open_outside(vm: Interpreter, real: object, source: Source) -> Value:
     """Look at ``real`` through ``source``: add the guards, return the value."""
     cls = type(real)
     if cls in LITERAL_TYPES:
@@ -120,7 +127,7 @@ def open_outside(vm, real: object, source: Source) -> Value:
     return value
 
 
-def open_literal(vm, real: object, source: Source) -> Value:
+def open_literal(vm: Interpreter, real: object, source: Source) -> Value:
     """Numbers and strings: by value, or as a symbol where the policy says so."""
     if type(real) in (int, float) and vm.policy.symbolic_scalar(source, real):
         try:
@@ -135,7 +142,7 @@ def open_literal(vm, real: object, source: Source) -> Value:
     return Constant(real, source)
 
 
-def open_new(vm, real: object, cls: type, source: Source) -> Value:
+def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
     """An object with identity that was not met before."""
     if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):
         guard_identity(vm, real, source)
@@ -173,12 +180,10 @@ def open_new(vm, real: object, cls: type, source: Source) -> Value:
         return MethodObject(
             function, Lazy(real.__self__, Descriptor(source, METHOD_SELF, "__self__")), real, source
         )
-    if cls is functools.partial:
-        return Instance(cls, real, source)
     return Instance(cls, real, source)
 
 
-def guard_identity(vm, real: object, source: Source) -> None:
+def guard_identity(vm: Interpreter, real: object, source: Source) -> None:
     """The object at ``source`` is ``real`` itself."""
     if not isinstance(source, Held):
         vm.guards.add(source, kinds.Is(real))
@@ -186,10 +191,10 @@ def guard_identity(vm, real: object, source: Source) -> None:
 
 def is_graph_callable(real: object) -> bool:
     """Operators of the torch library: immutable callables, put into the graph by identity."""
-    return isinstance(real, (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator))
+    return isinstance(real, OPERATOR_TYPES)
 
 
-def open_tensor(vm, real: torch.Tensor, source: Source) -> Value:
+def open_tensor(vm: Interpreter, real: torch.Tensor, source: Source) -> Value:
     """A tensor becomes an input of the graph; its metadata is guarded."""
     cls = type(real)
     if cls not in vm.policy.tensor_types:
@@ -210,7 +215,7 @@ def open_tensor(vm, real: torch.Tensor, source: Source) -> Value:
     return value
 
 
-def open_function(vm, real: types.FunctionType, source: Source) -> Value:
+def open_function(vm: Interpreter, real: types.FunctionType, source: Source) -> Value:
     """A Python function is guarded by its code (and globals), not by identity."""
     vm.guards.add(source, kinds.CodeIs(real.__code__))
     if not isinstance(source, Held):
@@ -226,7 +231,7 @@ def open_function(vm, real: types.FunctionType, source: Source) -> Value:
     )
 
 
-def open_namespace(vm, namespace: dict, name: str) -> DictObject:
+def open_namespace(vm: Interpreter, namespace: dict, name: str) -> DictObject:
     """A module's dictionary, held by the entry."""
     known = vm.seen.get(id(namespace))
     if known is None:
@@ -236,7 +241,7 @@ def open_namespace(vm, namespace: dict, name: str) -> DictObject:
     return known
 
 
-def open_list(vm, real, cls: type, source: Source) -> Value:
+def open_list(vm: Interpreter, real: list | collections.deque, cls: type, source: Source) -> Value:
     """A list or deque, closed: the length is guarded when somebody looks at the items, which stay lazy."""
     is_list = isinstance(real, list)
     storage = list if is_list else collections.deque
@@ -250,11 +255,11 @@ def open_list(vm, real, cls: type, source: Source) -> Value:
     value = ListObject(None, cls, real, source, opening)
     if not is_list:
         value.maxlen = real.maxlen
-        vm.guards.add(Descriptor(source, collections.deque.__dict__["maxlen"], "maxlen"), kinds.Equals(real.maxlen))
+        vm.guards.add(Descriptor(source, DEQUE_LIMIT, "maxlen"), kinds.Equals(real.maxlen))
     return value
 
 
-def open_set(vm, real, cls: type, source: Source) -> Value:
+def open_set(vm: Interpreter, real: set | frozenset, cls: type, source: Source) -> Value:
     """A set is guarded whole; its members must hash and compare without user code."""
     items: dict[object, Value] = {}
     for member in real:
@@ -265,7 +270,7 @@ def open_set(vm, real, cls: type, source: Source) -> Value:
     return SetObject(items, cls, real, source)
 
 
-def open_mapping_proxy(vm, real: types.MappingProxyType, source: Source) -> Value:
+def open_mapping_proxy(vm: Interpreter, real: types.MappingProxyType, source: Source) -> Value:
     """A read-only view of a dict: one and the same proxy always shows one and the same dict."""
     (shown,) = gc.get_referents(real)
     if type(shown) not in (dict, collections.OrderedDict):
@@ -284,7 +289,7 @@ def is_plain_key(key: object) -> bool:
     return cls.__hash__ in (object.__hash__, torch.Tensor.__hash__)
 
 
-def key_value(vm, key: object) -> Value:
+def key_value(vm: Interpreter, key: object) -> Value:
     """The value of a dictionary key or set member: the object itself, held by the entry."""
     if type(key) in LITERAL_TYPES:
         return Constant(key)
@@ -293,7 +298,7 @@ def key_value(vm, key: object) -> Value:
     return Lazy(key, Held(key, f"<{type(key).__name__}>"))
 
 
-def open_cell(vm, cell: CellObject) -> Value | None:
+def open_cell(vm: Interpreter, cell: CellObject) -> Value | None:
     """The contents of a cell, None while it is empty."""
     if not cell.opened:
         cell.opened = True
@@ -306,7 +311,7 @@ def open_cell(vm, cell: CellObject) -> Value | None:
     return cell.contents
 
 
-def open_closure(vm, function: FunctionObject) -> list[CellObject]:
+def open_closure(vm: Interpreter, function: FunctionObject) -> list[CellObject]:
     """The cells of a function's free variables."""
     if function.closure is None:
         cells = function.real.__closure__ or ()
@@ -315,20 +320,23 @@ def open_closure(vm, function: FunctionObject) -> list[CellObject]:
     return function.closure
 
 
-def open_defaults(vm, function: FunctionObject) -> tuple[Value, Value]:
+def function_field(function: FunctionObject, field: str) -> Value:
+    """A field (``defaults``, ``kwdefaults``) of an outside function; a function made here begins with None."""
+    if function.real is None:
+        return Constant(None)
+    return Lazy(getattr(function.real, f"__{field}__"), FunctionField(function.source, field))
+
+
+def open_defaults(vm: Interpreter, function: FunctionObject) -> tuple[Value, Value]:
     """``__defaults__`` and ``__kwdefaults__`` of a function, looked at."""
     if function.defaults is None:
-        function.defaults = Constant(None) if function.real is None else Lazy(
-            function.real.__defaults__, FunctionField(function.source, "defaults")
-        )
+        function.defaults = function_field(function, "defaults")
     if function.keyword_defaults is None:
-        function.keyword_defaults = Constant(None) if function.real is None else Lazy(
-            function.real.__kwdefaults__, FunctionField(function.source, "kwdefaults")
-        )
+        function.keyword_defaults = function_field(function, "kwdefaults")
     return look(vm, function.defaults), look(vm, function.keyword_defaults)
 
 
-def instance_dict(vm, value: Value) -> DictObject | None:
+def instance_dict(vm: Interpreter, value: Value) -> DictObject | None:
     """The ``__dict__`` of an object as a value, None if its type has none."""
     if isinstance(value, Tensor):
         if value.attributes is None:
@@ -356,7 +364,7 @@ def instance_dict(vm, value: Value) -> DictObject | None:
     return value.attributes
 
 
-def open_instance_dict(vm, real: dict, owner_class: type, source: Source) -> DictObject:
+def open_instance_dict(vm: Interpreter, real: dict, owner_class: type, source: Source) -> DictObject:
     """The dictionary behind an object's attributes; of the same object it is the same dictionary."""
     known = vm.seen.get(id(real))
     if known is None:

@@ -230,7 +230,7 @@ def guard_identities(vm: Interpreter) -> None:
 
 
 def could_be_one(left: Value, right: Value) -> bool:
-    """Whether another call could bring one object for both: of one class; dictionaries of objects of one class."""
+    """Whether another call could bring one object for both: of one class, dictionaries of one owner class."""
     owners = (getattr(left, "owner_class", None), getattr(right, "owner_class", None))
     return type(left.real) is type(right.real) and owners[0] is owners[1]
 

@@ -1,7 +1,7 @@
-"""What changed since an entry was made: all sizes and numbers that a call brings otherwise, not the first only.
+"""What changed since an entry was made: all sizes and numbers that a call brings otherwise, not only the first.
 
-A guard tree stops at the first fact that fails. Before the next capture decides which sizes are symbols, every
-guarded tensor and number of the entry is compared, so that two tensors that grow together cost one capture.
+A guard tree stops at the first fact that fails. Before the next capture decides which sizes are symbols, all
+guarded tensors and numbers of the entry are compared: two tensors that grow together cost one capture.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ use crate::boundary;
 use crate::cache::{Entry, move_to_front};
 use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
+use crate::callable::foreign_tracer::without_tracer;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
 use crate::frames;
@@ -479,7 +480,7 @@ unsafe fn ask_on_miss(this: *mut CompiledCallable, offset: u32, arguments: &[Obj
             return Ok(py.None().into_ptr());
         }
         let failures = Failures::new(entries.unbind(), arguments.clone().unbind());
-        let answer = on_miss.call1((callable, arguments, failures, offset))?;
+        let answer = without_tracer(py, || on_miss.call1((callable, arguments, failures, offset)))?;
         if !answer.is_none() && answer.cast_exact::<Entry>().is_err() {
             let found = answer.get_type().name()?;
             return Err(PyTypeError::new_err(format!(
@@ -505,7 +506,7 @@ pub unsafe fn ask_child_for(child_for: Object, callee: Object) -> Object {
                 Bound::from_borrowed_ptr(py, callee),
             )
         };
-        match child_for.call1((&callee,)) {
+        match without_tracer(py, || child_for.call1((&callee,))) {
             Ok(answer) if answer.is_none() => null_mut(),
             Ok(answer) => answer.into_ptr(),
             Err(error) => {

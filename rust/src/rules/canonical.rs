@@ -9,10 +9,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyTuple, PyType};
+use std::sync::OnceLock;
 
 unsafe extern "C" {
     static mut PyMethod_Type: ffi::PyTypeObject;
-    static mut _PyMethodWrapper_Type: ffi::PyTypeObject;
     /// Borrowed: the callable a bound method calls.
     fn PyMethod_Function(method: *mut ffi::PyObject) -> *mut ffi::PyObject;
 }
@@ -26,7 +26,7 @@ pub fn unbound<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Py
             Bound::from_borrowed_ptr(object.py(), PyMethod_Function(object.as_ptr()))
         }));
     }
-    if kind == &raw mut _PyMethodWrapper_Type {
+    if kind == method_wrapper_type(object.py())? {
         return slot_wrapper(object);
     }
     // SAFETY: the check reads the object's type only.
@@ -34,6 +34,16 @@ pub fn unbound<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Py
         return descriptor_of(object);
     }
     Ok(None)
+}
+
+/// The type of `(1).__add__`, which CPython 3.13 does not export; it is never freed.
+fn method_wrapper_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
+    static TYPE: OnceLock<usize> = OnceLock::new();
+    if let Some(&known) = TYPE.get() {
+        return Ok(known as *mut ffi::PyTypeObject);
+    }
+    let found = 1_i32.into_pyobject(py)?.getattr("__add__")?.get_type_ptr();
+    Ok(*TYPE.get_or_init(|| found as usize) as *mut ffi::PyTypeObject)
 }
 
 /// `(1).__add__` was bound from `int.__add__`.

@@ -480,7 +480,7 @@ def find_super(vm, value: SuperObject, name: str) -> Value | None:
     return bind(vm, raw, owner, value.search, name, value.start)
 
 
-def set(vm, owner: Value, name: str, value: Value) -> None:
+def store(vm, owner: Value, name: str, value: Value) -> None:
     """``owner.name = value``."""
     owner = vm.look(owner)
     cls = type_of(owner)

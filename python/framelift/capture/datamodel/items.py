@@ -59,7 +59,7 @@ def get_constant(vm, container: Constant, key: Value) -> Value:
     return calls.call(vm, method, [key], {})
 
 
-def set(vm, container: Value, key: Value, value: Value) -> None:
+def store(vm, container: Value, key: Value, value: Value) -> None:
     """``container[key] = value``."""
     container = vm.look(container)
     if isinstance(container, Tensor):
@@ -98,8 +98,7 @@ def index_of(vm, value: Value, owner: str = "list") -> int:
 def host_slice(vm, key: SliceObject) -> slice:
     """The host slice of integers (or None) a slice stands for."""
     parts = []
-    for part in (key.start, key.stop, key.step):
-        part = vm.look(part)
+    for part in map(vm.look, (key.start, key.stop, key.step)):
         is_none = isinstance(part, Constant) and part.value is None
         parts.append(None if is_none else index_of(vm, part))
     return slice(*parts)

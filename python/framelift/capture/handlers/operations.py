@@ -52,7 +52,7 @@ def contains_op(vm, frame, inst):
 @handler(op.StoreSubscr)
 def store_subscr(vm, frame, inst):
     value, container, key = frame.pop(3)
-    items.set(vm, container, key, value)
+    items.store(vm, container, key, value)
 
 
 @handler(op.DeleteSubscr)
@@ -70,7 +70,7 @@ def binary_slice(vm, frame, inst):
 @handler(op.StoreSlice)
 def store_slice(vm, frame, inst):
     value, container, start, stop = frame.pop(4)
-    items.set(vm, container, SliceObject(start, stop, Constant(None)), value)
+    items.store(vm, container, SliceObject(start, stop, Constant(None)), value)
 
 
 @handler(op.BuildSlice)
@@ -134,7 +134,7 @@ def new_super(vm, start, owner) -> SuperObject:
 @handler(op.StoreAttr)
 def store_attr(vm, frame, inst):
     value, owner = frame.pop(2)
-    attributes.set(vm, owner, inst.name, value)
+    attributes.store(vm, owner, inst.name, value)
 
 
 @handler(op.DeleteAttr)

@@ -409,7 +409,7 @@ def defaultdict_missing(vm, arguments, keywords):
     if isinstance(vm.look(factory), Constant) and vm.look(factory).value is None:
         raise Raised(new_exception(KeyError, [key]))
     value = calls.call(vm, factory, [], {})
-    items.set(vm, target, key, value)
+    items.store(vm, target, key, value)
     return value
 
 

@@ -140,7 +140,7 @@ def has_attribute(vm, arguments, keywords):
 
 @native(setattr)
 def set_attribute(vm, arguments, keywords):
-    attributes.set(vm, arguments[0], attribute_name(vm, arguments[1]), arguments[2])
+    attributes.store(vm, arguments[0], attribute_name(vm, arguments[1]), arguments[2])
     return Constant(None)
 
 
@@ -210,8 +210,7 @@ def print_text(vm, arguments, keywords):
             raise Break(reasons.INPUT_OUTPUT, f"print: {error.detail}") from error
         raise
     for name, value in keywords.items():
-        value = vm.look(value)
-        if name not in ("sep", "end", "flush") or not isinstance(value, Constant):
+        if name not in ("sep", "end", "flush") or not isinstance(vm.look(value), Constant):
             raise Break(reasons.INPUT_OUTPUT, f"print(..., {name}=...)")
     vm.effects.add(DeferredCall(print, (*texts, *keywords.values()), tuple(keywords)))
     return Constant(None)
@@ -417,7 +416,7 @@ def operator_getitem(vm, arguments, keywords):
 
 @native(_operator.setitem)
 def operator_setitem(vm, arguments, keywords):
-    items.set(vm, arguments[0], arguments[1], arguments[2])
+    items.store(vm, arguments[0], arguments[1], arguments[2])
     return Constant(None)
 
 

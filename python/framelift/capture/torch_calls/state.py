@@ -82,6 +82,13 @@ def tracing_state(vm, arguments, keywords):
     return Constant(None)
 
 
+def is_overriding(vm, value: Value) -> bool:
+    """Whether an object that is not a plain tensor has a ``__torch_function__`` of its own."""
+    if not isinstance(value, Object) or isinstance(value, Tensor):
+        return False
+    return attributes.lookup(vm, value.cls, "__torch_function__") is not attributes.ABSENT
+
+
 @native(*torch_internals.override_questions())
 def has_torch_function(vm, arguments, keywords):
     """Whether an argument overrides torch functions: plain tensors don't."""
@@ -90,7 +97,6 @@ def has_torch_function(vm, arguments, keywords):
         value = vm.look(pending.pop())
         if hasattr(value, "items") and isinstance(value.items, list):
             pending.extend(value.items)
-        elif isinstance(value, Object) and not isinstance(value, Tensor):
-            if attributes.lookup(vm, value.cls, "__torch_function__") is not attributes.ABSENT:
-                raise Break(reasons.TENSOR_SUBCLASS, value.cls.__qualname__)
+        elif is_overriding(vm, value):
+            raise Break(reasons.TENSOR_SUBCLASS, value.cls.__qualname__)
     return Constant(False)

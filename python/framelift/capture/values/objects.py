@@ -314,7 +314,7 @@ class FunctionObject(Object):
     def __init__(
         self,
         code: types.CodeType,
-        globals: DictObject,
+        namespace: DictObject,
         *,
         name: str,
         qualname: str,
@@ -323,7 +323,7 @@ class FunctionObject(Object):
     ) -> None:
         super().__init__(types.FunctionType, real, source)
         self.code = code
-        self.globals = globals
+        self.globals = namespace
         self.name = name
         self.qualname = qualname
         self.defaults: Value | None = None

@@ -1,0 +1,91 @@
+"""Programs that use TorchDynamo too: each tracer leaves the other's callables and code alone.
+
+Run in processes of their own, because importing TorchDynamo changes functions of torch.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+START = """
+import torch, framelift
+
+def inner(x):
+    return x.sin() + 1
+
+ours = framelift.compile(inner, backend="eager")
+theirs = torch.compile(inner, backend="eager")
+x = torch.ones(2)
+"""
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-W", "ignore", "-c", START + program]
+    environment = {"FRAMELIFT_RAISE_INTERNAL_ERRORS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+
+
+def test_ours_called_inside_theirs_is_captured_by_us() -> None:
+    program = """
+@torch.compile(backend="eager")
+def outer(x):
+    return ours(x) * 2
+
+assert torch.equal(outer(x), inner(x) * 2)
+print(framelift.counters["graphs"].total())
+"""
+    assert run(program) == "1\n"
+
+
+def test_theirs_called_inside_ours_is_captured_as_what_it_wraps() -> None:
+    program = """
+outer = framelift.compile(lambda x: theirs(x) * 2, backend="eager", fullgraph=True)
+assert torch.equal(outer(x), inner(x) * 2)
+print(framelift.counters["graphs"].total())
+"""
+    assert run(program) == "1\n"
+
+
+def test_both_at_a_break() -> None:
+    program = """
+def outer(x):
+    y = x + 1
+    framelift.graph_break()
+    return theirs(y) + ours(y)
+
+compiled = framelift.compile(outer, backend="eager")
+for k in range(3):
+    assert torch.equal(compiled(x + k), outer(x + k))
+print(framelift.counters["graph_break"].total())
+"""
+    assert run(program) == "1\n"
+
+
+def test_our_hook_is_gone_after_a_call() -> None:
+    program = """
+import torch._dynamo
+
+def broken(x):
+    y = x + 1
+    framelift.graph_break()
+    return y * 2
+
+compiled = framelift.compile(broken, backend="eager")
+compiled(x)
+seen = []
+
+def watching(gm, inputs):
+    seen.append(gm)
+    return gm.forward
+
+assert torch.equal(torch.compile(inner, backend=watching)(x), inner(x))
+assert torch.equal(compiled(x), broken(x))
+print(len(seen))
+"""
+    assert run(program) == "1\n"
