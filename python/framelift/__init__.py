@@ -21,8 +21,8 @@ from framelift import exc
 from framelift._native import __version__
 from framelift.api import compile, explain, list_backends, reset  # noqa: A004
 from framelift.config import config
-from framelift.installation import install, uninstall
 from framelift.controls import disable, graph_break, is_compiling, is_dynamo_compiling
+from framelift.installation import install, uninstall
 from framelift.observe.counters import counters
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Putting framelift under programs that call ``torch.compile``: ``install``, ``uninstall``.
 
 While it is installed, ``torch.compile`` and ``Module.compile`` are framelift's. Nothing that was compiled
-before is touched. What another package has put in their place since is left alone when framelift is uninstalled.
+before is touched. What another package has put in their place since is left alone when framelift is
+uninstalled.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from framelift.api import compile as framelift_compile
 
 
 def install() -> None:
-    """Make ``torch.compile`` and ``Module.compile`` mean ``framelift.compile``; a second call does nothing."""
+    """Make ``torch.compile`` and ``Module.compile`` mean ``framelift.compile``; again does nothing."""
     if torch.compile is framelift_compile:
         return
     _replaced[:] = [torch.compile, torch.nn.Module.compile]

@@ -24,7 +24,6 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
-
 import torch
 
 from framelift import _native, codegen, rules, torch_internals
@@ -235,7 +234,9 @@ class Compilation:
     def policy(self) -> Policy:
         """What the next capture takes for symbols."""
         all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)
-        return Policy(frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes, config.break_at)
+        return Policy(
+            frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes, config.break_at
+        )
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:
         """An empty record of this compilation."""
@@ -358,7 +359,9 @@ def can_stop(function: types.FunctionType) -> bool:
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:
     """A graph raised and CPython repeats its work: counted."""
     count("fallbacks", "graph raised")
-    logs.logger("framelift").info("%s: the graph raised %r; CPython runs the call", compiled.__qualname__, error)
+    logs.logger("framelift").info(
+        "%s: the graph raised %r; CPython runs the call", compiled.__qualname__, error
+    )
 
 
 _native.set_graph_error_hook(note_graph_error)

@@ -35,9 +35,9 @@ def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
     """A fake-tensor mode with a shape environment of its own, for one capture.
 
     Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols
-    are never merged because their values happen to be equal (no duck sizing): what must be equal for the graph
-    to be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and operators
-    without a fake kernel raise instead of being run on zeros.
+    are never merged because their values happen to be equal (no duck sizing): what must be equal for the
+    graph to be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and
+    operators without a fake kernel raise instead of being run on zeros.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
@@ -604,7 +604,7 @@ def _set_function_modes(modes: tuple[Any, ...]) -> None:
 
 
 def inductor_patches(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
-    """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; torch's error for unknown ones."""
+    """Inductor's settings for ``torch.compile``'s ``mode`` and ``options``; torch's error for others."""
     if mode in (None, "default") and not options:
         return {}
     from torch import _TorchCompileInductorWrapper
@@ -1203,8 +1203,15 @@ def dynamo_hook() -> object:
 
 
 def tracer_switch() -> Any:
-    """``switch(None)`` turns TorchDynamo off on this thread and gives what turns it on again: ``switch(that)``.
+    """``switch(None)`` turns TorchDynamo off on this thread and returns what turns it on: ``switch(that)``.
 
     Used to keep it from tracing framelift's own code, never to trace anything.
     """
     return torch._C._dynamo.eval_frame.set_eval_frame
+
+
+def bookkeeping_functions() -> tuple[Any, ...]:
+    """Functions by which TorchDynamo, once it has run, notes new modules for itself."""
+    import sys
+
+    return present((sys.modules.get("torch._dynamo.mutation_guard"), "_GenerationTracker.tag"))

@@ -29,8 +29,6 @@ def run(program: str) -> str:
     return done.stdout
 
 
-
-
 def test_ours_called_inside_theirs_is_captured_by_us() -> None:
     program = """
 @torch.compile(backend="eager")

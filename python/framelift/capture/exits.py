@@ -16,14 +16,13 @@ import functools
 import itertools
 import os
 import types
-from collections.abc import Iterator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from framelift.capture import polyfills
-from framelift.capture.datamodel import iteration, attributes, mapping, tensors
+from framelift.capture.datamodel import attributes, iteration, mapping, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -86,6 +85,7 @@ class ExitWriter:
         self._built: dict[int, Operand] = {}
         self._building: set[int] = set()
         self._fills: list[tuple] = []
+        self._advances: list[tuple] = []
         self._empty_first = False
 
     def write(self, result: Value) -> tuple[list[tuple], int, Operand]:
@@ -96,7 +96,10 @@ class ExitWriter:
         except Cycle:
             self.__init__(self.vm)
             self._empty_first = True
-            operand, commits = self._write_all(result, records)
+            try:
+                operand, commits = self._write_all(result, records)
+            except Cycle:
+                raise Break(reasons.NOT_REBUILDABLE, "an object that refers to itself") from None
         commit_at = len(self.operations)
         return self.operations + commits, commit_at, operand
 
@@ -113,7 +116,7 @@ class ExitWriter:
                 )
             )
         self.operations += self._fills
-        return operand, commits
+        return operand, commits + self._advances  # a list's iterator can't stand behind its end
 
     def _tensors_with_attributes(self) -> list[Tensor]:
         return [
@@ -384,10 +387,30 @@ class ExitWriter:
                 storage = cls  # not what a subclass overrides
                 break
         if iteration.was_changed(self.vm, value):
-            raise Break(reasons.NOT_REBUILDABLE, f"an iterator over a {storage.__name__} that has changed since")
+            raise Break(reasons.NOT_REBUILDABLE, f"an iterator over a changed {storage.__name__}")
         made = self.emit(call(storage.__iter__, [], (sequence,), self))
-        index = min(value.index, len(value.items))
-        return self.emit(("call", const(advanced), [made, const(index)], ()))
+        taken, length = value.index, len(value.items)
+        advance = ("call", const(advanced), [made, const(min(taken, length)), const(taken > length)], ())
+        if storage is list:
+            self._advances.append(advance)
+            return made
+        if self._is_changed_later(sequence.mapping if isinstance(sequence, ViewObject) else sequence):
+            raise Break(reasons.NOT_REBUILDABLE, f"an iterator over a {storage.__name__} changed at the exit")
+        return self.emit(advance)
+
+    def _is_changed_later(self, container: Value) -> bool:
+        """Whether stores of this exit change the members of a container, after which its iterators fail."""
+        if isinstance(container, (Constant, TupleObject)):
+            return False
+        real = getattr(container, "real", None)
+        if real is None:
+            return self._empty_first
+        if isinstance(container, DictObject) and dict.__len__(real) != mapping.length(self.vm, container):
+            return True
+        records = self.vm.effects.records
+        return any(isinstance(r, ContentsChanged) and r.target is container for r in records) or any(
+            isinstance(r, DictDelete) and r.mapping is container for r in records
+        )
 
     # -- effects -------------------------------------------------------------------------------------------
 
@@ -467,9 +490,11 @@ def dict_storage(cls: type) -> type:
     return collections.OrderedDict if issubclass(cls, collections.OrderedDict) else dict
 
 
-def advanced(iterator: Iterator, count: int) -> Iterator:
-    """A fresh builtin iterator from which ``count`` items have been taken."""
-    if hasattr(iterator, "__setstate__"):
+def advanced(iterator: Iterator, count: int, exhausted: bool) -> Iterator:
+    """A fresh builtin iterator from which ``count`` items have been taken, or which has seen its end."""
+    if exhausted:
+        collections.deque(iterator, maxlen=0)
+    elif hasattr(iterator, "__setstate__"):
         iterator.__setstate__(count)
     else:
         collections.deque(itertools.islice(iterator, count), maxlen=0)

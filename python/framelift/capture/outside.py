@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import enum
-import functools
 import gc
 import re
 import types
@@ -46,6 +45,7 @@ from framelift.guards.sources import (
     SequenceItem,
     Source,
     TupleItem,
+    TypeOf,
 )
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -58,6 +58,8 @@ LITERAL_TYPES = (type(None), bool, int, float, complex, str, bytes, type(...), t
 
 METHOD_FUNCTION = types.MethodType.__dict__["__func__"]
 METHOD_SELF = types.MethodType.__dict__["__self__"]
+BUILTIN_NAME = types.BuiltinFunctionType.__dict__["__name__"]
+BUILTIN_SELF = types.BuiltinFunctionType.__dict__["__self__"]
 DEVICE_TYPE = torch.device.__dict__["type"]
 DEVICE_INDEX = torch.device.__dict__["index"]
 DEQUE_LIMIT = collections.deque.__dict__["maxlen"]
@@ -144,6 +146,8 @@ def open_literal(vm: Interpreter, real: object, source: Source) -> Value:
 
 def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
     """An object with identity that was not met before."""
+    if cls is types.BuiltinFunctionType and is_bound_method(real):
+        return open_bound_builtin(vm, real, source)
     if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):
         guard_identity(vm, real, source)
         return Constant(real, source)
@@ -181,6 +185,23 @@ def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
             function, Lazy(real.__self__, Descriptor(source, METHOD_SELF, "__self__")), real, source
         )
     return Instance(cls, real, source)
+
+
+def is_bound_method(real: types.BuiltinFunctionType) -> bool:
+    """Whether a C function is a method bound to an instance: each access makes another such object."""
+    owner = real.__self__
+    if owner is None or isinstance(owner, (types.ModuleType, type)):
+        return False
+    return isinstance(getattr(type(owner), real.__name__, None), types.MethodDescriptorType)
+
+
+def open_bound_builtin(vm, real: types.BuiltinFunctionType, source: Source) -> Value:
+    """A method of a C type bound to an instance: the name is guarded, the instance stays lazy."""
+    vm.guards.add(source, kinds.TypeIs(types.BuiltinFunctionType))
+    vm.guards.add(Descriptor(source, BUILTIN_NAME, "__name__"), kinds.Equals(real.__name__))
+    owner = Lazy(real.__self__, Descriptor(source, BUILTIN_SELF, "__self__"))
+    vm.guards.add(TypeOf(owner.source), kinds.Is(type(real.__self__)))
+    return MethodObject(Constant(getattr(type(real.__self__), real.__name__)), owner, real, source)
 
 
 def guard_identity(vm: Interpreter, real: object, source: Source) -> None:
@@ -321,7 +342,7 @@ def open_closure(vm: Interpreter, function: FunctionObject) -> list[CellObject]:
 
 
 def function_field(function: FunctionObject, field: str) -> Value:
-    """A field (``defaults``, ``kwdefaults``) of an outside function; a function made here begins with None."""
+    """The ``defaults`` or ``kwdefaults`` of an outside function; a function made here begins with None."""
     if function.real is None:
         return Constant(None)
     return Lazy(getattr(function.real, f"__{field}__"), FunctionField(function.source, field))
@@ -371,4 +392,3 @@ def open_instance_dict(vm: Interpreter, real: dict, owner_class: type, source: S
         known = vm.seen[id(real)] = DictObject({}, type(real), real, InstanceDict(source))
         known.owner_class = owner_class
     return known
-

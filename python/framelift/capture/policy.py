@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Policy:
     """Decided before a capture from options, marks and what changed since the last one.
 
-    ``dynamic_sizes`` holds ``(source text, dimension)`` and ``dynamic_scalars`` source texts that are symbols.
+    ``dynamic_sizes`` holds ``(source text, dimension)`` and ``dynamic_scalars`` source texts: the symbols.
     ``break_at`` is ``config.break_at``.
     """
 

@@ -101,6 +101,7 @@ def capture_segment(
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
         raise CaptureFailed(modes, guards, (), False)
     builder = GraphBuilder(check=check)
+    TABLES.add_late()
     vm = Interpreter(builder, guards, policy, TABLES)
     vm.stop_at = stop_after
     try:

@@ -10,7 +10,7 @@ from framelift.capture.datamodel import calls
 from framelift.capture.handlers import HANDLERS
 from framelift.capture.natives import NATIVES
 from framelift.capture.polyfills import POLYFILLS
-from framelift.capture.torch_calls import TORCH_CALLS
+from framelift.capture.torch_calls import TORCH_CALLS, late_calls
 
 if TYPE_CHECKING:
     import types
@@ -35,6 +35,11 @@ class Tables:
     def _add(self, real: object, handler: Callable) -> None:
         self._callables.setdefault(id(real), handler)
         self._held.append(real)
+
+    def add_late(self) -> None:
+        """Handlers of functions in modules that may be imported at any time."""
+        for real, handler in late_calls():
+            self._add(real, handler)
 
     def find(self, real: object) -> Callable | None:
         """The handler of a real callable, if it has one."""

@@ -1,4 +1,4 @@
-"""What changed since an entry was made: all sizes and numbers that a call brings otherwise, not only the first.
+"""What changed since an entry was made: all sizes and numbers that differ in a call, not only the first.
 
 A guard tree stops at the first fact that fails. Before the next capture decides which sizes are symbols, all
 guarded tensors and numbers of the entry are compared: two tensors that grow together cost one capture.

@@ -34,8 +34,17 @@ def _binary() -> dict[type, str]:
     """Operations of two operands, or of more where they can be done one after the other."""
     functions = torch_internals.shape_functions()
     table: dict[type, str] = {
-        sympy.Add: "+", sympy.Mul: "*", sympy.Pow: "**", sympy.And: "and", sympy.Or: "or",
-        sympy.Eq: "==", sympy.Ne: "!=", sympy.Lt: "<", sympy.Le: "<=", sympy.Gt: ">", sympy.Ge: ">=",
+        sympy.Add: "+",
+        sympy.Mul: "*",
+        sympy.Pow: "**",
+        sympy.And: "and",
+        sympy.Or: "or",
+        sympy.Eq: "==",
+        sympy.Ne: "!=",
+        sympy.Lt: "<",
+        sympy.Le: "<=",
+        sympy.Gt: ">",
+        sympy.Ge: ">=",
     }
     for names, sign in (
         (functions.floor_division, "//"),

@@ -215,10 +215,8 @@ def read_symbol(bound: Binding, value: Any) -> int | float:
         if not isinstance(value, int if bound.what == "int" else float):
             raise FetchError
         return value
-    if (
-        not isinstance(value, torch.Tensor)
-        or (bound.dimension >= value.dim()
-        and bound.what != "storage_offset")
+    if not isinstance(value, torch.Tensor) or (
+        bound.dimension >= value.dim() and bound.what != "storage_offset"
     ):
         raise FetchError
     return torch_internals.tensor_number(value, bound.what, bound.dimension)

@@ -101,6 +101,7 @@ THIRD_PARTY = (
         "it talks to other machines or to the file system",
         reasons.INPUT_OUTPUT,
     ),
+    Modules("torch._dynamo.mutation_guard", _INLINE, "it only wraps the constructor of modules"),
     Modules("huggingface_hub.dataclasses", _INLINE, "it checks the fields of plain objects"),
     Modules(
         "huggingface_hub.* safetensors.* datasets.*", _SKIP, "it loads and stores files", reasons.INPUT_OUTPUT

@@ -15,12 +15,12 @@ from pathlib import Path
 from types import CodeType
 
 import pytest
-from tests.capture.decode.probes import VERSIONS
-from tests.capture.decode.test_inventory import stated_by_cpython
 
 from framelift.capture.decode import Decoded, decode
 from framelift.capture.decode import instruction as vocabulary
 from framelift.capture.decode.depths import UNREACHABLE
+from tests.capture.decode.probes import VERSIONS
+from tests.capture.decode.test_inventory import stated_by_cpython
 
 RUNNING = sys.version_info[:2]
 TABLE = VERSIONS[RUNNING]

@@ -10,10 +10,10 @@ import weakref
 from types import CodeType
 
 import pytest
-from tests.capture.decode.conftest import PYTHON_SOURCES
 
 from framelift.capture.decode import UndecodableCode, decode
 from framelift.capture.decode import instruction as vocabulary
+from tests.capture.decode.conftest import PYTHON_SOURCES
 
 
 def compiled(source: str) -> CodeType:

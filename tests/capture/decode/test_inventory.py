@@ -6,11 +6,11 @@ import dis
 import sys
 
 import pytest
-from tests.capture.decode.probes import VERSIONS, parts
 
 from framelift.capture.decode import instruction as vocabulary
 from framelift.capture.decode.depths import depth_change, effect_sides
 from framelift.capture.decode.instruction import Instruction
+from tests.capture.decode.probes import VERSIONS, parts
 
 RUNNING = sys.version_info[:2]
 TABLE = VERSIONS[RUNNING]

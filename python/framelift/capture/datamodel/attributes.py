@@ -520,12 +520,16 @@ def set_descriptor(vm, raw: object, owner: Value, cls: type, name: str, value: V
     if isinstance(raw, GET_DESCRIPTORS):
         set_member(vm, raw, owner, name, value)
         return
-    setter = lookup(vm, type(raw), "__set__")
-    if isinstance(setter, types.FunctionType):
-        descriptor = class_value(vm, cls, name, raw)
-        calls.call(vm, class_value(vm, type(raw), "__set__", setter), [descriptor, owner, value], {})
-        return
-    raise raised(AttributeError, name)
+    call_descriptor(vm, raw, cls, name, "__set__", [owner, value])
+
+
+def call_descriptor(vm, raw: object, cls: type, name: str, method: str, arguments: list[Value]) -> None:
+    """Call ``__set__`` or ``__delete__`` of a descriptor of ``cls``; one that has none in Python refuses."""
+    function = lookup(vm, type(raw), method)
+    if not isinstance(function, types.FunctionType):
+        raise raised(AttributeError, name)
+    descriptor = class_value(vm, cls, name, raw)
+    calls.call(vm, class_value(vm, type(raw), method, function), [descriptor, *arguments], {})
 
 
 def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> None:
@@ -608,12 +612,8 @@ def delete_plain(vm, owner: Value, name: str) -> None:
         if isinstance(raw, GET_DESCRIPTORS):
             set_member(vm, raw, owner, name, None)
             return
-        deleter = lookup(vm, type(raw), "__delete__")
-        if isinstance(deleter, types.FunctionType):
-            descriptor = class_value(vm, cls, name, raw)
-            calls.call(vm, class_value(vm, type(raw), "__delete__", deleter), [descriptor, owner], {})
-            return
-        raise raised(AttributeError, name)
+        call_descriptor(vm, raw, cls, name, "__delete__", [owner])
+        return
     attributes = outside.instance_dict(vm, owner)
     if attributes is None or mapping.delete(vm, attributes, name) is None:
         raise missing(vm, owner, name)

@@ -62,7 +62,7 @@ def formatted(vm, value: Value, spec: Value) -> Value:
     if not isinstance(spec, Constant):
         raise raised(TypeError, "format() argument 2 must be str")
     raw = attributes.lookup(vm, type_of(value), "__format__")
-    if raw is object.__format__ or isinstance(value, (Instance, FunctionObject)) and not is_python(raw):
+    if raw is object.__format__ or (isinstance(value, (Instance, FunctionObject)) and not is_python(raw)):
         if spec.value:
             raise raised(
                 TypeError, f"unsupported format string passed to {type_of(value).__name__}.__format__"

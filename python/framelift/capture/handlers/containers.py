@@ -53,7 +53,13 @@ def build_const_key_map(vm, frame, inst):
 @handler(op.ListAppend)
 def list_append(vm, frame, inst):
     value = frame.stack.pop()
-    frame.stack[-inst.depth].items.append(value)
+    add_to_list(vm, frame.stack[-inst.depth], [value])
+
+
+def add_to_list(vm, target: ListObject, new: list) -> None:
+    """``list.extend``, without looking at what is there already."""
+    (target.appended if target.is_closed else target.items).extend(new)
+    vm.effects.contents_changed(target)
 
 
 @handler(op.SetAdd)
@@ -71,7 +77,7 @@ def map_add(vm, frame, inst):
 @handler(op.ListExtend)
 def list_extend(vm, frame, inst):
     iterable = frame.stack.pop()
-    frame.stack[-inst.depth].items.extend(vm.unpack(iterable))
+    add_to_list(vm, frame.stack[-inst.depth], vm.unpack(iterable))
 
 
 @handler(op.SetUpdate)

@@ -141,6 +141,8 @@ def make_function(vm, frame, inst):
 @handler(op.SetFunctionAttribute)
 def set_function_attribute(vm, frame, inst):
     function = frame.stack.pop()
+    if function.real is not None:  # made before the segment
+        raise Break(reasons.UNSUPPORTED_INSTRUCTION, "SET_FUNCTION_ATTRIBUTE of a function from outside")
     set_function_part(vm, function, inst.flag, frame.stack.pop())
     frame.stack.append(function)
 

@@ -44,6 +44,20 @@ from framelift.observe.errors import Break
 DICT_CLASSES = (dict, collections.OrderedDict)
 
 
+STORAGE_CLASSES = (
+    list,
+    tuple,
+    dict,
+    set,
+    frozenset,
+    collections.deque,
+    collections.OrderedDict,
+    torch.Size,
+    types.MappingProxyType,
+)
+"""Classes whose length and order of iteration are those of their storage."""
+
+
 def of_classes(classes, *names: str) -> tuple:
     """The raw methods of several classes under some names."""
     found = []
@@ -58,41 +72,12 @@ def of_classes(classes, *names: str) -> tuple:
 # -- sequences -------------------------------------------------------------------------------------------
 
 
-@native(
-    *of_classes(
-        (
-            list,
-            tuple,
-            dict,
-            set,
-            frozenset,
-            collections.deque,
-            collections.OrderedDict,
-            types.MappingProxyType,
-        ),
-        "__len__",
-    )
-)
+@native(*of_classes(STORAGE_CLASSES, "__len__"))
 def storage_len(vm, arguments, keywords):
     return Constant(operators.storage_length(vm, vm.look(arguments[0])))
 
 
-@native(
-    *of_classes(
-        (
-            list,
-            tuple,
-            dict,
-            set,
-            frozenset,
-            collections.deque,
-            collections.OrderedDict,
-            torch.Size,
-            types.MappingProxyType,
-        ),
-        "__iter__",
-    ),
-)
+@native(*of_classes(STORAGE_CLASSES, "__iter__"))
 def storage_iter(vm, arguments, keywords):
     return iteration.storage_iterator(vm, vm.look(arguments[0]))
 
@@ -577,23 +562,31 @@ def view_items(vm, target) -> list:
     return [pair[0 if target.cls is type({}.keys()) else 1] for pair in pairs]
 
 
+def look_at_view(vm, value) -> ViewObject:
+    """A view made during capture: one from outside doesn't say of which dictionary it is."""
+    found = vm.look(value)
+    if not isinstance(found, ViewObject):
+        raise Break(reasons.UNSUPPORTED_METHOD, f"a {found.cls.__name__} from outside")
+    return found
+
+
 VIEW_CLASSES = (type({}.items()), type({}.keys()), type({}.values()))
 
 
 @native(*of_classes(VIEW_CLASSES, "__iter__"))
 def view_iter(vm, arguments, keywords):
-    target = vm.look(arguments[0])
+    target = look_at_view(vm, arguments[0])
     return iteration.IteratorObject(view_items(vm, target), iteration.DICT_KEY_ITERATOR, target)
 
 
 @native(*of_classes(VIEW_CLASSES, "__len__"))
 def view_len(vm, arguments, keywords):
-    return Constant(mapping.length(vm, vm.look(arguments[0]).mapping))
+    return Constant(mapping.length(vm, look_at_view(vm, arguments[0]).mapping))
 
 
 @native(*of_classes(VIEW_CLASSES, "__contains__"))
 def view_contains(vm, arguments, keywords):
-    target = vm.look(arguments[0])
+    target = look_at_view(vm, arguments[0])
     if target.cls is type({}.keys()):
         return Constant(operators.dict_contains(vm, target.mapping, arguments[1]))
     return Constant(any(operators.equal(vm, item, arguments[1]) for item in view_items(vm, target)))
@@ -601,7 +594,7 @@ def view_contains(vm, arguments, keywords):
 
 @native(*of_classes(VIEW_CLASSES, "__reversed__"))
 def view_reversed(vm, arguments, keywords):
-    target = vm.look(arguments[0])
+    target = look_at_view(vm, arguments[0])
     return iteration.IteratorObject(view_items(vm, target)[::-1], iteration.DICT_KEY_ITERATOR)
 
 

@@ -210,7 +210,8 @@ def print_text(vm, arguments, keywords):
             raise Break(reasons.INPUT_OUTPUT, f"print: {error.detail}") from error
         raise
     for name, value in keywords.items():
-        if name not in ("sep", "end", "flush") or not isinstance(vm.look(value), Constant):
+        option = vm.look(value)
+        if name not in ("sep", "end", "flush") or not isinstance(option, Constant):
             raise Break(reasons.INPUT_OUTPUT, f"print(..., {name}=...)")
     vm.effects.add(DeferredCall(print, (*texts, *keywords.values()), tuple(keywords)))
     return Constant(None)

@@ -301,14 +301,7 @@ def grouped(iterable, key=None):
 @polyfill(heapq.heappush)
 def heap_push(heap, item, /):
     heap.append(item)
-    position = len(heap) - 1
-    while position > 0:
-        parent = (position - 1) >> 1
-        if not item < heap[parent]:
-            break
-        heap[position] = heap[parent]
-        position = parent
-    heap[position] = item
+    heap_sift_down(heap, 0, len(heap) - 1, item)
 
 
 @polyfill(heapq.heappop)
@@ -342,6 +335,11 @@ def heap_sift_up(heap, position):
         heap[position] = heap[child]
         position = child
         child = 2 * position + 1
+    heap_sift_down(heap, start, position, item)
+
+
+def heap_sift_down(heap, start, position, item):
+    """Put the item in at the position or, where that is smaller, nearer to the start."""
     while position > start:
         parent = (position - 1) >> 1
         if not item < heap[parent]:

@@ -1,5 +1,6 @@
 """Torch functions with a meaning of their own: state, metadata, flags. All others go into the graph."""
 
+from framelift import torch_internals
 from framelift.capture.natives.registry import marked
 from framelift.capture.torch_calls import controls, state, tensors
 
@@ -13,4 +14,12 @@ TORCH_CALLS = [
     *tensors.symbolic_functions(),
 ]
 
-__all__ = ["TORCH_CALLS"]
+
+def late_calls() -> list[tuple]:
+    """Functions of modules that torch imports only when it needs them, as far as they are there."""
+    breaks = [(real, controls.graph_break) for real in torch_internals.graph_break_functions()]
+    notes = [(real, state.nothing) for real in torch_internals.bookkeeping_functions()]
+    return [*breaks, *notes, *state.compiling_flags()]
+
+
+__all__ = ["TORCH_CALLS", "late_calls"]

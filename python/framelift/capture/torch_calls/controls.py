@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framelift import controls, torch_internals
+from framelift import controls
 from framelift._native import CompiledCallable
 from framelift.capture.datamodel import calls, text
 from framelift.capture.natives.registry import native
@@ -12,7 +12,7 @@ from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 
-@native(controls.graph_break, *torch_internals.graph_break_functions())
+@native(controls.graph_break)
 def graph_break(vm, arguments, keywords):
     message = arguments[0] if arguments else keywords.get("msg", Constant(""))
     shown = vm.look(text.to_text(vm, message)).value

@@ -10,7 +10,7 @@ import torch
 from framelift import torch_internals
 from framelift.capture.datamodel import attributes, constants
 from framelift.capture.natives.registry import native
-from framelift.capture.values import Constant, ConstructedObject, Tensor
+from framelift.capture.values import Constant, ConstructedObject, Tensor, Value
 from framelift.capture.values.objects import Object
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -20,6 +20,11 @@ def state_readers():
     """``(C function, handler)`` of the functions that read guarded state."""
     for real in torch_internals.state_readers():
         yield real, lambda vm, a, k, real=real: constants.fold(vm, real, a, k)
+
+
+def nothing(vm, arguments, keywords):
+    """A call without an effect on the program."""
+    return Constant(None)
 
 
 def always_true(vm, arguments, keywords):
