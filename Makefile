@@ -1,4 +1,4 @@
-# make demo | test | lint | clean
+# make demo | test | stress | lint | clean
 #
 # Every target sets up what it needs: a virtual environment outside the clone with torch and the test tools,
 # and the native extension, built with cargo into python/framelift/. What is there already is not made again.
@@ -38,11 +38,16 @@ export PYO3_PYTHON := $(VENV_PYTHON)
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export PYTHONPATH := $(CURDIR)/python
 
-.PHONY: test demo lint build environment toolchain clean
+.PHONY: test stress demo lint build environment toolchain clean
 
 test: build
 	@echo "==> tests: $(TESTS)"
 	@$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_FLAGS)
+
+# What make test samples, as a whole: takes many minutes.
+stress: build
+	@echo "==> stress: $(TESTS)"
+	@FRAMELIFT_STRESS=1 $(VENV_PYTHON) -m pytest -m stress $(TESTS) $(PYTEST_FLAGS)
 
 demo: build
 	@echo "==> demo"

@@ -82,7 +82,7 @@ SETTINGS = {
         Setting("specialize_int", False),
         Setting("specialize_float", False),
         Setting("capture_scalar_outputs", False),
-        Setting("inline_depth_limit", 180),
+        Setting("inline_depth_limit", 150),
         Setting("loop_limit", 131_072),
         Setting("fallback_random", False),
         Setting("suppress_errors", False),

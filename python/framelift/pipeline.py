@@ -14,20 +14,17 @@ once. A failure of framelift itself is said once and never changes what the prog
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 import time
 import traceback
 import types
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
-
-from framelift import _native, codegen, rules, torch_internals
+from framelift import _native, codegen, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
+from framelift.children import SUSPENDED, Children
 from framelift.config import config
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
 from framelift.guards.failure import GuardFailure
@@ -43,7 +40,6 @@ from framelift.observe.errors import (
     Unsupported,
 )
 from framelift.observe.records import BreakRecord, CaptureRecord, GraphRecord
-from framelift.rules import RuleKind
 
 _compiling = threading.RLock()
 """Held by the thread that compiles; a second one runs its call in CPython meanwhile."""
@@ -90,7 +86,7 @@ class Compilation:
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
         self.limited: set[int] = set()
-        self.children: weakref.WeakKeyDictionary[object, dict] = weakref.WeakKeyDictionary()
+        self.children = Children(self.new_child)
 
     def reset(self) -> None:
         """Forget what was learnt and recorded."""
@@ -121,26 +117,8 @@ class Compilation:
             lock.release()
 
     def child_for(self, callee: object) -> Callable | None:
-        """What a break's call of ``callee`` runs instead of it: the same, compiled; None for plain CPython.
-
-        Children are kept for each object that a method is bound to, so that the entries of one layer don't
-        fill up those of another.
-        """
-        owner, function = callee, callee
-        if isinstance(callee, torch.nn.Module):
-            function = type(callee).__call__
-        elif isinstance(callee, types.MethodType):
-            owner, function = callee.__self__, callee.__func__
-        if not isinstance(function, types.FunctionType) or rules.lookup(function).kind is not RuleKind.INLINE:
-            return None
-        try:
-            family = self.children.setdefault(owner, {})
-        except TypeError:  # no weak references, or no hash
-            return None
-        child = family.get(function)
-        if child is None:
-            child = family[function] = self.new_child(function)
-        return child if owner is function else types.MethodType(child, owner)
+        """What a break's call of ``callee`` runs instead: the same, compiled; None for plain CPython."""
+        return self.children.find(callee)
 
     def new_child(self, function: types.FunctionType) -> _native.CompiledCallable:
         """A compiled callable with this one's options, whose records are shown with this one's."""
@@ -183,6 +161,8 @@ class Compilation:
             raise error.original from None
         except Exception as error:
             entry = self.internal_failure(error, compiled, record)
+        if self.function.__closure__:  # a record may outlive the function, and guards hold objects
+            record.guards = str(record.guards)
         self.records.append(record)
         if entry is not None:
             compiled.add(entry, offset)
@@ -347,13 +327,9 @@ class Compilation:
         compiled.passthrough = True
 
 
-GENERATOR = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-"""Flags of code whose frames are suspended: they are not driven."""
-
-
 def can_stop(function: types.FunctionType) -> bool:
     """Whether segments of a function may end in the middle of its frame."""
-    return not function.__code__.co_flags & GENERATOR
+    return not function.__code__.co_flags & SUSPENDED
 
 
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:

@@ -20,7 +20,7 @@ from tests.harness import fresh as made_fresh
 from tests.harness.program import instantiate
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Everyday:
     """``program`` as ``check`` takes it; ``function`` is one instance, for its code."""
 
@@ -250,6 +250,32 @@ def comprehensions(items, by):
     numbers = {i % 2 for i in range(3)}
     total = sum(item.shape[0] for item in doubled)
     return doubled, table, numbers, total
+
+
+@program([floats(2), floats(2)], 3.0)
+def comprehensions_with_breaks(items, by):
+    doubled = [with_break_inside(item, by) for item in items if by > 1]
+    table = {i: with_break_inside(item, i) for i, item in enumerate(items)}
+    nested = [[with_break_inside(x, y) for x in items] for y in (1, 2)]
+    numbers = {with_break_inside(items[0], i).shape[0] + i for i in range(3)}
+    return doubled, table, nested, numbers
+
+
+@program([floats(2), floats(2)], [])
+def callees_with_breaks(items, notes):
+    layer = Layer(2.0)
+
+    def step(x, *rest, scale=1.0, **options):
+        total = x
+        for i, other in enumerate(rest):
+            try:
+                notes.append(i)
+                total = layer.forward(with_break_inside(total, scale), bias=1.0) + other
+            finally:
+                notes.append("done")
+        return total, [*rest, *options], {**options, "scale": scale}
+
+    return step(items[0], *items, scale=2.0), step(items[1], **{"more": 1}), layer.calls
 
 
 @program(floats(2), fresh=True)

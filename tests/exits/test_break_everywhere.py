@@ -5,6 +5,10 @@ Of the offsets of each program a sample is taken; ``FRAMELIFT_STRESS=1`` (``make
 
 from __future__ import annotations
 
+import contextlib
+import dis
+import functools
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -23,23 +27,34 @@ from tests.harness.program import instantiate
 CALLS = 3
 STRESS = bool(os.environ.get("FRAMELIFT_STRESS"))
 STEP = 1 if STRESS else 7
-PROLOGUE = ("RESUME", "RETURN_GENERATOR", "COPY_FREE_VARS", "MAKE_CELL")
+PROLOGUE = ("RESUME", "COPY_FREE_VARS", "MAKE_CELL")
 
 
 def sampled() -> Iterator[object]:
-    """Each program with the offsets where CPython may go on: all of them, or a sample that differs by program."""
+    """Each program with the offsets where CPython may go on: all, or a few that differ by program."""
     number = 0
     for program in PROGRAMS:
-        for offset in decode(program.function.__code__).index_at:
+        inside = (decode(code).index_at for code in codes(program.function.__code__))
+        for offset in sorted(set(itertools.chain.from_iterable(inside))):
             number += 1
             if number % STEP == 0:
                 yield pytest.param(program, offset, id=f"{program}-{offset}")
 
 
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object and those inside it: the break is in every frame that is captured by itself."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
+
+
+@functools.cache
 def executed(program: Everyday) -> frozenset[int]:
-    """The offsets that CPython executes in the calls that are compared."""
+    """The offsets that CPython executes in the calls that are compared; it doesn't trace the first few."""
     function = instantiate(program.program).call
-    found: set[int] = set()
+    known = dis.get_instructions(function)
+    found = {inst.offset for inst in itertools.takewhile(lambda inst: inst.opname in PROLOGUE, known)}
 
     def trace(frame: FrameType, event: str, _: object) -> Callable | None:
         if frame.f_code is not function.__code__:
@@ -54,9 +69,18 @@ def executed(program: Everyday) -> frozenset[int]:
         given = arguments(program.parts, None)(call)
         sys.settrace(trace)
         try:
-            function(*given.positional)
-        except Exception:
-            pass
+            with contextlib.suppress(Exception):
+                function(*given.positional)
         finally:
             sys.settrace(before)
-    return frozenset(found)
+    return frozenset(found & decode(function.__code__).index_at.keys())
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize(("program", "offset"), list(sampled()))
+def test_a_break_changes_nothing(program: Everyday, offset: int) -> None:
+    with framelift.config.patch(break_at=offset):
+        check(program.program, *program.parts, graphs=None, breaks=None, recompiles=None, calls=CALLS)
+    forced = framelift.counters["graph_break"].get(reasons.FORCED_BREAK.title, 0)
+    assert forced or offset not in executed(program)
+    assert not framelift.counters["fallbacks"]

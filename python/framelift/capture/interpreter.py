@@ -8,8 +8,6 @@ in every inlined frame is written into it on the way out.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -184,8 +182,9 @@ class Interpreter:
             raise Break(reasons.TOO_DEEP, f"{len(self.frames)} frames")
         if not self.frames:
             return self.run_outermost(frame)
+        self.frames.append(frame)
         steps = self.tables.steps(frame.decoded)
-        with self.entered(frame):
+        try:
             while True:
                 try:
                     while True:
@@ -197,47 +196,46 @@ class Interpreter:
                             return result
                 except Raised as error:
                     self.unwind(frame, error)
-
-    def run_outermost(self, frame: Frame) -> Value:
-        """``run`` for the captured frame: counts its instructions, and stops before number ``stop_at``.
-
-        An instruction of this frame with all that it calls is one step; capture can be repeated up to
-        the step before the one that could not be done.
-        """
-        steps = self.tables.steps(frame.decoded)
-        if self.policy.break_at >= 0:
-            steps = with_break(steps, frame, self.policy.break_at)
-        try:
-            with self.entered(frame):
-                while True:
-                    try:
-                        while True:
-                            if self.executed == self.stop_at:
-                                raise Stopped
-                            self.executed += 1
-                            index = frame.index
-                            frame.index = index + 1
-                            handler, inst = steps[index]
-                            result = handler(self, frame, inst)
-                            if result is not None:
-                                return result
-                    except Raised as error:
-                        self.unwind(frame, error)
-        finally:
-            self.done = completed(frame, self.executed)
-
-    @contextmanager
-    def entered(self, frame: Frame) -> Iterator[None]:
-        """The frame is the innermost one; a ``Break`` that leaves it gets the positions of all frames."""
-        self.frames.append(frame)
-        try:
-            yield
         except Break as error:
             if not error.stack:
                 error.stack = [active.position() for active in self.frames]
             raise
         finally:
             self.frames.pop()
+
+    def run_outermost(self, frame: Frame) -> Value:
+        """``run`` for the captured frame: counts its instructions, and stops before number ``stop_at``.
+
+        An instruction of this frame with all that it calls is one step; capture can be repeated up to
+        the step before the one that could not be done. The loop is that of ``run`` once more: a function for
+        what they share would take more of the host's own stack for every frame.
+        """
+        self.frames.append(frame)
+        steps = self.tables.steps(frame.decoded)
+        if self.policy.break_at >= 0:
+            steps = with_break(steps, frame, self.policy.break_at)
+        try:
+            while True:
+                try:
+                    while True:
+                        if self.executed == self.stop_at:
+                            raise Stopped
+                        self.executed += 1
+                        index = frame.index
+                        frame.index = index + 1
+                        handler, inst = steps[index]
+                        result = handler(self, frame, inst)
+                        if result is not None:
+                            return result
+                except Raised as error:
+                    self.unwind(frame, error)
+        except Break as error:
+            if not error.stack:
+                error.stack = [active.position() for active in self.frames]
+            raise
+        finally:
+            self.frames.pop()
+            self.done = completed(frame, self.executed)
 
     def unwind(self, frame: Frame, error: Raised) -> None:
         """Enter the frame's handler for an exception, or raise it on."""

@@ -195,7 +195,7 @@ def is_bound_method(real: types.BuiltinFunctionType) -> bool:
     return isinstance(getattr(type(owner), real.__name__, None), types.MethodDescriptorType)
 
 
-def open_bound_builtin(vm, real: types.BuiltinFunctionType, source: Source) -> Value:
+def open_bound_builtin(vm: Interpreter, real: types.BuiltinFunctionType, source: Source) -> Value:
     """A method of a C type bound to an instance: the name is guarded, the instance stays lazy."""
     vm.guards.add(source, kinds.TypeIs(types.BuiltinFunctionType))
     vm.guards.add(Descriptor(source, BUILTIN_NAME, "__name__"), kinds.Equals(real.__name__))

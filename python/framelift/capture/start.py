@@ -116,7 +116,8 @@ def capture_segment(
     except Break as error:
         guard_identities(vm)
         stops = (vm.done,) if vm.before_raise is None else (vm.done, vm.before_raise)
-        inner = len(error.stack) > 1 and vm.breaks_in_own_frame()
+        nested = len(error.stack) > 1 and error.reason is not reasons.TOO_DEEP
+        inner = nested and vm.breaks_in_own_frame()
         raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops)), inner) from error
 
 
