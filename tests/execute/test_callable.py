@@ -419,8 +419,11 @@ class TestReplay:
         assert caught.value.__context__ is None
 
     def test_without_a_hook(self):
-        assert _native.set_graph_error_hook(None) is None
-        assert self.failing(ValueError("graph"))(4) == 8
+        before = _native.set_graph_error_hook(None)
+        try:
+            assert self.failing(ValueError("graph"))(4) == 8
+        finally:
+            _native.set_graph_error_hook(before)
 
     def test_an_interrupt_passes(self, reports):
         with pytest.raises(KeyboardInterrupt):
