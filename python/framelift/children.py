@@ -2,18 +2,20 @@
 
 Whose child it is decides how long it lives, and which calls share its entries:
 
-- A method's belong to the object it is bound to, as long as that lives: the entries of one layer don't fill
-  up those of another.
+- A method's belong to the object it is bound to, as long as that lives: the entries of one layer don't
+  fill up those of another.
 - A function without closure and defaults does what its code does: those of the same code share one, and
   it doesn't matter that a nested one, or a comprehension, is made anew in each call.
-- Any other function has its own, if it closes over functions, classes and constants only, as decorators
-  do: its child keeps it alive. One that closes over data, such as the locals of a call, is run by CPython.
-  When too many of one code have come, all of theirs are let go.
+- Any other function has its own, which keeps it alive, and so what it closes over. That is for functions
+  that stay anyway, as their module has them under their names, and for those that close over functions,
+  classes and constants only, as decorators do. One that closes over data, such as the locals of a call,
+  is run by CPython. When too many of one code have come, all of theirs are let go.
 """
 
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import weakref
 from collections.abc import Callable
@@ -84,7 +86,7 @@ class Children:
         known = table.get(key)
         if known is not None and (known[0] is function or same_code(known[0], function)):
             return known[1]
-        if table is self.of_functions and (keeps_data(function) or not self.may_stay(function)):
+        if table is self.of_functions and not (may_be_kept(function) and self.may_stay(function)):
             return None
         known = table[key] = (function, self.make(function))
         return known[1]
@@ -110,8 +112,14 @@ PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, 
 """What decorators close over: nothing that belongs to one call."""
 
 
-def keeps_data(function: types.FunctionType) -> bool:
-    """Whether a function closes over objects that its child would keep alive, such as a call's locals."""
+def may_be_kept(function: types.FunctionType) -> bool:
+    """Whether keeping a function alive keeps nothing that belongs to one call."""
+    return is_all_code(function) or is_named(function) or not keeps_data(function, set())
+
+
+def keeps_data(function: types.FunctionType, seen: set[int]) -> bool:
+    """Whether a function, or one that it closes over, closes over objects such as the locals of a call."""
+    seen.add(id(function))
     held: list[object] = list(function.__defaults__ or ())
     held += (function.__kwdefaults__ or {}).values()
     for cell in function.__closure__ or ():
@@ -119,7 +127,23 @@ def keeps_data(function: types.FunctionType) -> bool:
             held.append(cell.cell_contents)
         except ValueError:
             return True
-    return not all(isinstance(item, PLAIN) for item in held)
+    if not all(isinstance(item, PLAIN) for item in held):
+        return True
+    inner = [item for item in held if isinstance(item, types.FunctionType) and id(item) not in seen]
+    return any(keeps_data(item, seen) for item in inner)
+
+
+def is_named(function: types.FunctionType) -> bool:
+    """Whether a module, or a class in it, has the function under its name."""
+    first, *rest = function.__qualname__.split(".")
+    module = sys.modules.get(function.__module__ or "")
+    for namespace in (getattr(module, "__dict__", {}), function.__globals__):
+        found = namespace.get(first)
+        for name in rest:
+            found = found.__dict__.get(name) if isinstance(found, type) else None
+        if found is function or getattr(found, "__func__", None) is function:
+            return True
+    return False
 
 
 def is_all_code(function: types.FunctionType) -> bool:

@@ -445,10 +445,62 @@ def test_closures_made_in_each_call_are_let_go():
     framelift.reset()
     compiled = framelift.compile(makes_one, backend="eager")
     given = []
-    for k in range(framelift.config.cache_size_limit + 2):
+    for k in range(3):
         x = torch.ones(2) + k
         given.append(weakref.ref(x))
         assert torch.equal(compiled(x), makes_one(x))
         del x
     gc.collect()
     assert not any(one() is not None for one in given)
+    assert framelift.counters["graph_break"] == {BREAK: 1}
+
+
+def test_comprehensions_made_in_each_call_share_their_entries():
+    def several(items):
+        return [innermost(item) for item in items]
+
+    report = check(several, [floats(2), floats(2)], graphs=None, breaks=None, recompiles=None, calls=12)
+    assert operators_of(report) == {"sin": 1, "cos": 1}
+
+
+def test_iterators_of_what_changes_at_the_break_go_on():
+    def over_a_list(x, items):
+        items.append(x)
+        items.append(x + 1)
+        iterator = iter(items)
+        next(iterator)
+        framelift.graph_break()
+        return list(iterator)
+
+    def over_a_dict(x, table):
+        del table["a"]
+        table["c"] = x
+        seen = []
+        for name in table:
+            seen.append(name)
+            framelift.graph_break()
+        return seen
+
+    def at_the_end(x):
+        items = [x]
+        iterator = iter(items)
+        for _ in iterator:
+            pass
+        framelift.graph_break()
+        items.append(x + 1)
+        return list(iterator)
+
+    def in_a_cycle(x):
+        items = [x, x + 1]
+        items.append(items)
+        iterator = iter(items)
+        next(iterator)
+        framelift.graph_break()
+        return len(list(iterator))
+
+    anything = {"graphs": None, "breaks": None, "recompiles": None, "reason": BREAK}
+    check(over_a_list, floats(2), [], **anything)
+    check(over_a_list, floats(2), [1, 2], **anything)
+    check(over_a_dict, floats(2), {"a": 1, "b": 2}, **anything)
+    check(at_the_end, floats(2), **anything)
+    check(in_a_cycle, floats(2), **anything)

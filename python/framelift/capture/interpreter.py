@@ -28,6 +28,7 @@ from framelift.capture.values import (
     Tensor,
     Value,
 )
+from framelift.children import may_be_kept
 from framelift.config import config
 from framelift.guards import kinds
 from framelift.observe import reasons
@@ -97,7 +98,7 @@ class Interpreter:
         """Whether a break in what the last instruction calls will be met again in a frame of its own.
 
         So it is where the callee is Python code entered by a call: it is compiled as such when CPython makes
-        that call.
+        that call, if it may be kept (``children.py``).
         """
         number, callee = self.called
         if number != self.executed or callee is None:
@@ -105,7 +106,11 @@ class Interpreter:
         callee = self.look(callee)
         function = self.look(callee.function) if isinstance(callee, MethodObject) else callee
         if isinstance(function, FunctionObject):
-            return function.real is None or self.rule_of(function.real).kind is rules.RuleKind.INLINE
+            if function.real is None:
+                return not (function.closure or function.defaults or function.keyword_defaults)
+            return self.rule_of(function.real).kind is rules.RuleKind.INLINE and (
+                function is not callee or may_be_kept(function.real)
+            )
         return isinstance(getattr(callee, "real", None), torch.nn.Module)
 
     def unpack(self, value: Value) -> list[Value]:
