@@ -16,7 +16,6 @@ from framelift.capture.decode import decode
 from framelift.capture.exceptions import raised
 from framelift.capture.frame import Frame
 from framelift.capture.values import (
-    EMPTY,
     Constant,
     DictObject,
     FunctionObject,
@@ -312,10 +311,3 @@ def new_partial(vm, function: Value, arguments: list[Value], keywords: dict[str,
         PARTIAL_KEYWORDS: mapping.from_names(keywords),
     }
     return value
-
-
-def unpack_call(vm, first: Value, second: Value) -> tuple[Value, list[Value]]:
-    """The callable and leading arguments of the pair that ``Call`` finds on the stack (NULL or self)."""
-    if first is EMPTY:
-        return second, []
-    return first, [second]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
-
 from framelift.capture import outside
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
@@ -60,11 +58,6 @@ def key_of(vm, value: Value) -> object:
 def is_hashable(value: object) -> bool:
     """Whether a constant can be hashed."""
     return type(value).__hash__ is not None
-
-
-def is_identity_key(key: object) -> bool:
-    """Whether a host key compares by identity alone."""
-    return type(key).__hash__ in (object.__hash__, torch.Tensor.__hash__)
 
 
 def value_of_key(vm, key: object) -> Value:
