@@ -18,6 +18,7 @@ struct framelift_layout {
     size_t list_items;
     size_t list_allocated;
     size_t cell_reference;
+    size_t dict_version;
 };
 
 const struct framelift_layout framelift_layout = {
@@ -27,6 +28,7 @@ const struct framelift_layout framelift_layout = {
     .list_items = offsetof(PyListObject, ob_item),
     .list_allocated = offsetof(PyListObject, allocated),
     .cell_reference = offsetof(PyCellObject, ob_ref),
+    .dict_version = offsetof(PyDictObject, ma_version_tag),
 };
 
 /* The same fields, in the same order, as `CodeSignature` in rust/src/layout.rs. */

@@ -15,6 +15,7 @@ struct HeaderLayout {
     list_items: usize,
     list_allocated: usize,
     cell_reference: usize,
+    dict_version: usize,
 }
 
 /// What binding needs to know about a code object.
@@ -69,6 +70,7 @@ pub fn verify() -> PyResult<()> {
         list_items: offset_of!(ffi::PyListObject, ob_item),
         list_allocated: offset_of!(ffi::PyListObject, allocated),
         cell_reference: offset_of!(ffi::PyCellObject, ob_ref),
+        dict_version: crate::guards::VERSION_OFFSET,
     };
     // SAFETY: a constant of this extension.
     let headers = unsafe { &framelift_layout };

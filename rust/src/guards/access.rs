@@ -7,6 +7,8 @@
 use super::build::{Builder, Description};
 use super::lookup::{Lookup, find};
 use super::python::{_PyObject_GetDictPtr, _PyType_Lookup, class_dict, has_flags, without_collector};
+use super::standing::{Stands, Words};
+use super::versions::dict_version;
 use crate::objects::{Object, Released};
 use crate::torch_abi;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -114,6 +116,67 @@ impl Access {
         matches!(self, Self::Argument(_) | Self::Held(_))
     }
 
+    /// Whether this fetches an object whose layout follows from where it was found: a class, or a dictionary.
+    pub fn gives_known_layout(&self) -> bool {
+        matches!(self, Self::TypeOf | Self::InstanceDict | Self::OwnInstanceDict)
+    }
+
+    /// Keeps the words that imply that the fetch from `parent` gives `value`, as it did now. `firm` says that
+    /// the words kept so far imply that `parent` is the same object, not only at the same address.
+    ///
+    /// # Safety
+    /// `parent` and `value` are live, `value` was just fetched from `parent`, and words may be read from it.
+    pub unsafe fn standing(&self, parent: Object, value: Object, firm: bool, words: &mut Words) -> Stands {
+        // SAFETY: the fetch has found a value, so `parent` is of the type whose structure is read, and that type
+        // is the first word.
+        unsafe {
+            if !matches!(self, Self::TypeLookup(_)) {
+                words.keep_type(parent, firm);
+            }
+            match self {
+                Self::TypeOf => Stands::There,
+                Self::DictItem(_) if words.keep_dict(parent) => Stands::Firm,
+                Self::TypeLookup(_) if words.keep_class(parent) => Stands::Firm,
+                Self::InstanceDict | Self::OwnInstanceDict => {
+                    let place = instance_dict_place(parent);
+                    if place.is_null() || *place != value {
+                        return Stands::No;
+                    }
+                    words.keep(place);
+                    Stands::There
+                }
+                Self::ListItem(index) => {
+                    let list = parent.cast::<ffi::PyListObject>();
+                    words.keep(&raw const (*list).ob_base.ob_size);
+                    words.keep(&raw const (*list).ob_item);
+                    words.keep((*list).ob_item.offset(*index));
+                    Stands::There
+                }
+                Self::TupleItem(_) if firm => Stands::Firm,
+                Self::CellContents => {
+                    words.keep(&raw const (*parent.cast::<ffi::PyCellObject>()).ob_ref);
+                    Stands::There
+                }
+                Self::FunctionField(field) => {
+                    words.keep(field.place(parent));
+                    Stands::There
+                }
+                Self::Member(member) => {
+                    words.keep(member.place(parent));
+                    Stands::There
+                }
+                Self::Argument(_)
+                | Self::Held(_)
+                | Self::DictItem(_)
+                | Self::TypeLookup(_)
+                | Self::TupleItem(_)
+                | Self::SequenceItem(_)
+                | Self::Referent
+                | Self::Descriptor(_) => Stands::No,
+            }
+        }
+    }
+
     /// The object, borrowed; null where it is not there. `owned` takes references made on the way.
     ///
     /// # Safety
@@ -204,34 +267,25 @@ impl DictItem {
     }
 }
 
-/// The number of a dictionary's state, or 0 where this CPython has none that can be relied on.
-///
-/// # Safety
-/// `dict` is a dict or of a subclass.
-#[inline]
-pub unsafe fn dict_version(dict: Object) -> u64 {
-    #[cfg(not(Py_3_12))]
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*dict.cast::<ffi::PyDictObject>()).ma_version_tag
-    }
-    #[cfg(Py_3_12)]
-    {
-        let _ = dict;
-        0
-    }
-}
-
 /// The instance dictionary, borrowed; null where there is none.
 ///
 /// # Safety
 /// `object` is live; the thread is attached.
 pub unsafe fn instance_dict(object: Object) -> Object {
-    // SAFETY: a live object. Making a dictionary of inline values allocates, so the collector is off.
+    // SAFETY: a live object, and a place in it.
     unsafe {
-        let place = without_collector(|| _PyObject_GetDictPtr(object));
+        let place = instance_dict_place(object);
         if place.is_null() { null_mut() } else { *place }
     }
+}
+
+/// Where the instance dictionary is kept; null where there can be none.
+///
+/// # Safety
+/// `object` is live; the thread is attached.
+pub unsafe fn instance_dict_place(object: Object) -> *mut Object {
+    // SAFETY: a live object. Making a dictionary of inline values allocates, so the collector is off.
+    unsafe { without_collector(|| _PyObject_GetDictPtr(object)) }
 }
 
 /// The instance dictionary to read from, borrowed: an empty one where the object has not made its own yet,
@@ -241,7 +295,7 @@ pub unsafe fn instance_dict(object: Object) -> Object {
 /// `object` is live; the thread is attached.
 unsafe fn readable_instance_dict(object: Object) -> Object {
     // SAFETY: a live object.
-    let place = unsafe { without_collector(|| _PyObject_GetDictPtr(object)) };
+    let place = unsafe { instance_dict_place(object) };
     if place.is_null() {
         return null_mut();
     }
@@ -371,15 +425,27 @@ impl FunctionField {
             if ffi::Py_TYPE(function) != &raw mut ffi::PyFunction_Type {
                 return null_mut();
             }
-            let function = &*function.cast::<ffi::PyFunctionObject>();
-            let field = match self {
-                Self::Code => function.func_code,
-                Self::Defaults => function.func_defaults,
-                Self::KeywordDefaults => function.func_kwdefaults,
-                Self::Closure => function.func_closure,
-                Self::Globals => function.func_globals,
-            };
+            let field = *self.place(function);
             if field.is_null() { ffi::Py_None() } else { field }
+        }
+    }
+
+    /// Where the function has the field.
+    ///
+    /// # Safety
+    /// `function` is a Python function.
+    #[inline]
+    unsafe fn place(self, function: Object) -> *const Object {
+        let function = function.cast::<ffi::PyFunctionObject>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self {
+                Self::Code => &raw const (*function).func_code,
+                Self::Defaults => &raw const (*function).func_defaults,
+                Self::KeywordDefaults => &raw const (*function).func_kwdefaults,
+                Self::Closure => &raw const (*function).func_closure,
+                Self::Globals => &raw const (*function).func_globals,
+            }
         }
     }
 }
@@ -418,7 +484,6 @@ impl Member {
     /// # Safety
     /// `object` is live.
     #[inline]
-    #[allow(clippy::cast_ptr_alignment)] // a member that is an object lies where a pointer may
     pub unsafe fn read(&self, object: Object) -> Option<Object> {
         // SAFETY: the type is checked first.
         unsafe {
@@ -426,8 +491,19 @@ impl Member {
             if class != self.class && ffi::PyType_IsSubtype(class, self.class) == 0 {
                 return None;
             }
-            Some(*object.cast::<u8>().offset(self.offset).cast::<Object>())
+            Some(*self.place(object))
         }
+    }
+
+    /// Where `object` has the member.
+    ///
+    /// # Safety
+    /// `object` is live, and of the class that has the member.
+    #[inline]
+    #[allow(clippy::cast_ptr_alignment)] // a member that is an object lies where a pointer may
+    pub unsafe fn place(&self, object: Object) -> *const Object {
+        // SAFETY: the caller's promise.
+        unsafe { object.cast::<u8>().offset(self.offset).cast::<Object>() }
     }
 
     #[inline]

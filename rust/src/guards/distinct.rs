@@ -29,6 +29,11 @@ impl Distinct {
         }
     }
 
+    /// The nodes.
+    pub fn nodes(&self) -> &[u32] {
+        &self.nodes
+    }
+
     /// Two of the nodes that hold the same object.
     pub fn same(&self, values: &[Object]) -> Option<(u32, u32)> {
         self.nodes.iter().enumerate().find_map(|(index, &node)| {

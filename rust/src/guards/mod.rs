@@ -22,14 +22,18 @@ mod explain;
 mod kinds;
 mod lookup;
 mod python;
+mod standing;
 mod tree;
+mod versions;
 
 pub use tree::{GuardTree, Outcome};
+pub use versions::VERSION_OFFSET;
 
 use pyo3::prelude::*;
 
 /// Adds this module's classes and functions to `framelift._native`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     lookup::verify(module.py())?;
+    versions::probe(module.py())?;
     module.add_class::<GuardTree>()
 }

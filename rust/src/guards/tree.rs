@@ -6,6 +6,7 @@ use super::conditions::{Condition, Conditions, Symbol};
 use super::distinct::Distinct;
 use super::explain;
 use super::kinds::Guard;
+use super::standing::{Answer, Remembered};
 use crate::objects::{Object, Released, release_all};
 use crate::torch_abi::{self, TorchState};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
@@ -41,18 +42,21 @@ pub enum Failure {
     Condition(usize),
 }
 
-struct Node {
-    parent: usize,
-    access: Access,
+pub struct Node {
+    pub parent: usize,
+    pub access: Access,
     /// Where this node's guards end in the list of all guards; they begin where the last node's end.
-    guards_end: usize,
+    pub guards_end: usize,
     /// The slot that receives the object, or `NO_SLOT`.
-    slot: usize,
+    pub slot: usize,
 }
 
-const NO_SLOT: usize = usize::MAX;
+/// No slot.
+pub const NO_SLOT: usize = usize::MAX;
 /// Trees of up to this many nodes are walked on the stack alone.
 const NODES_ON_STACK: usize = 96;
+/// Trees with fewer nodes are walked faster than remembered.
+const WORTH_IT: usize = 16;
 
 /// Facts that must hold for an entry, and the objects its plan is given.
 #[pyclass(frozen, module = "framelift._native")]
@@ -68,6 +72,8 @@ pub struct GuardTree {
     careful: bool,
     /// The values of a large tree, taken by a walk and put back.
     scratch: Cell<Vec<Object>>,
+    /// What walks that hit left behind.
+    remembered: Cell<Option<Box<Remembered>>>,
     /// Everything the parts above point to.
     held: UnsafeCell<Vec<Py<PyAny>>>,
     cleared: Cell<bool>,
@@ -155,6 +161,7 @@ impl GuardTree {
             slot_count,
             careful: builder.careful,
             scratch: Cell::new(Vec::new()),
+            remembered: Cell::default(),
             held: UnsafeCell::new(builder.held),
             cleared: Cell::new(false),
         })
@@ -200,6 +207,16 @@ impl GuardTree {
     #[getter(slot_count)]
     fn slot_count_for_python(&self) -> usize {
         self.slot_count
+    }
+
+    /// How many words stand for the facts of the last hit, and how many steps are walked besides; None where
+    /// every node is walked.
+    #[getter]
+    fn standing(&self) -> Option<(usize, usize)> {
+        let remembered = self.remembered.take();
+        let sizes = remembered.as_ref().and_then(|remembered| remembered.sizes());
+        self.remembered.set(remembered);
+        sizes
     }
 
     /// How many nodes a walk visits.
@@ -271,6 +288,16 @@ impl GuardTree {
         &self.conditions
     }
 
+    /// All nodes, in evaluation order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// All guards, in the order of their nodes.
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
     /// Objects that must be different.
     pub fn distinct(&self) -> &[Distinct] {
         &self.distinct
@@ -286,9 +313,57 @@ impl GuardTree {
         debug_assert_eq!(slots.len(), self.slot_count);
         // SAFETY: the caller's promise; what the slots borrow is alive until the walk ends.
         unsafe {
-            let hit = self.walk(arguments, slots, |failure, _| failure.is_none());
+            if let Some(outcome) = self.evaluate_standing(arguments, slots) {
+                return outcome;
+            }
+            let hit = self.walk(arguments, slots, |failure, values| {
+                if failure.is_none() && !self.careful && values.len() >= WORTH_IT {
+                    let mut remembered = self.remembered.take().unwrap_or_default();
+                    remembered.remember(self, values);
+                    self.remembered.set(Some(remembered));
+                }
+                failure.is_none()
+            });
             if hit { Outcome::Hit } else { Outcome::Miss }
         }
+    }
+
+    /// [`Self::evaluate`] by the standing facts; None where there are none, or where they don't stand any more.
+    ///
+    /// # Safety
+    /// As for [`Self::evaluate`].
+    #[inline]
+    unsafe fn evaluate_standing(&self, arguments: *const Object, slots: &mut [Object]) -> Option<Outcome> {
+        // Taken, so that nobody else uses it should something run after all.
+        let mut remembered = self.remembered.take()?;
+        let state_holds = self.state.as_ref().is_none_or(|state| state.get().holds());
+        let mut owned = Released::new();
+        let answer = if self.cleared.get() || !state_holds {
+            Answer::Miss
+        } else {
+            // SAFETY: the caller's promise.
+            let found = unsafe { remembered.find(arguments) };
+            found.map_or(Answer::Unknown, |standing| {
+                // SAFETY: as above.
+                unsafe { standing.check(self, arguments, slots, &mut owned) }
+            })
+        };
+        let outcome = match answer {
+            Answer::Hit => Some(Outcome::Hit),
+            Answer::Miss => {
+                slots.fill(null_mut());
+                Some(Outcome::Miss)
+            }
+            Answer::Unknown => None,
+            Answer::Changed(node) => {
+                remembered.forget_first(node);
+                None
+            }
+        };
+        self.remembered.set(Some(remembered));
+        // SAFETY: attached; the slots have references of their own.
+        unsafe { owned.release() };
+        outcome
     }
 
     /// Walks all nodes and gives `finish` the first failure and the objects fetched up to it.

@@ -1,6 +1,7 @@
 //! A closure cell that holds nothing.
 
 use super::{Builder, Description, Kind};
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -21,5 +22,14 @@ impl Kind for CellEmpty {
             ffi::Py_TYPE(value) == &raw mut ffi::PyCell_Type
                 && (*value.cast::<ffi::PyCellObject>()).ob_ref.is_null()
         }
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a cell; the type is kept first.
+        unsafe {
+            words.keep_type(value, firm);
+            words.keep(&raw const (*value.cast::<ffi::PyCellObject>()).ob_ref);
+        }
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! A Python function with one code object.
 
 use super::{Builder, Description, Kind};
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -24,5 +25,14 @@ impl Kind for CodeIs {
             ffi::Py_TYPE(value) == &raw mut ffi::PyFunction_Type
                 && (*value.cast::<ffi::PyFunctionObject>()).func_code == self.expected
         }
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a function; the type is kept first.
+        unsafe {
+            words.keep_type(value, firm);
+            words.keep(&raw const (*value.cast::<ffi::PyFunctionObject>()).func_code);
+        }
+        true
     }
 }

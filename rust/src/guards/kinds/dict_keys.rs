@@ -1,9 +1,10 @@
 //! Exactly these keys in this order.
 
 use super::{Builder, Description, Kind};
-use crate::guards::access::dict_version;
 use crate::guards::exact::equal;
 use crate::guards::python::{PyODict_Type, dict_size, without_collector};
+use crate::guards::standing::Words;
+use crate::guards::versions::dict_version;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -51,6 +52,17 @@ impl Kind for DictKeys {
             }
             self.version.set(version);
             true
+        }
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a dict. The order of an `OrderedDict` is not part of its number.
+        unsafe {
+            if ffi::PyObject_TypeCheck(value, &raw mut PyODict_Type) != 0 {
+                return false;
+            }
+            words.keep_type(value, firm);
+            words.keep_dict(value)
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A key that a dictionary does not have.
 
 use super::{Builder, Description, Kind};
-use crate::guards::access::dict_version;
 use crate::guards::lookup::{Lookup, find};
+use crate::guards::standing::Words;
+use crate::guards::versions::dict_version;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -43,5 +44,13 @@ impl Kind for DictMissing {
             }
             missing
         }
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a dict.
+        unsafe { 
+            words.keep_type(value, firm);
+            words.keep_dict(value)
+         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Builder, Description, Kind};
 use crate::guards::exact::equal;
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::prelude::*;
 
@@ -21,5 +22,9 @@ impl Kind for Equals {
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         // SAFETY: live objects; attached.
         unsafe { equal(value, self.expected) }
+    }
+
+    unsafe fn standing(&self, _value: Object, firm: bool, _words: &mut Words) -> bool {
+        firm // a value never changes
     }
 }

@@ -1,6 +1,7 @@
 //! Not one particular object, such as None.
 
 use super::{Builder, Description, Kind};
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::prelude::*;
 
@@ -19,5 +20,9 @@ impl Kind for IsNot {
     #[inline]
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         value != self.unexpected
+    }
+
+    unsafe fn standing(&self, _value: Object, _firm: bool, _words: &mut Words) -> bool {
+        true // the other object is kept alive, so its address says which it is
     }
 }

@@ -3,6 +3,7 @@
 use super::{Builder, Description, Kind};
 use crate::guards::access::storage_type;
 use crate::guards::python::dict_size;
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -35,6 +36,21 @@ impl Kind for Length {
                 other_length(value)
             };
             length == self.expected
+        }
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the type is kept first, then it may be read as what it is.
+        unsafe {
+            words.keep_type(value, firm);
+            if ffi::PyDict_Check(value) != 0 {
+                return words.keep_dict(value);
+            }
+            let sized = ffi::PyTuple_Check(value) != 0 || ffi::PyList_Check(value) != 0;
+            if sized {
+                words.keep(&raw const (*value.cast::<ffi::PyVarObject>()).ob_size);
+            }
+            sized
         }
     }
 }

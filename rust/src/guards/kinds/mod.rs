@@ -3,6 +3,7 @@
 //! A new kind is a file here and a line in the table below.
 
 use super::build::{Builder, Description};
+use super::standing::Words;
 use crate::objects::Object;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,6 +19,15 @@ pub trait Kind: Sized {
     /// `value` and `values` are live objects; the thread is attached, with no exception set. No user code
     /// is run and no exception left.
     unsafe fn holds(&self, value: Object, values: &[Object]) -> bool;
+
+    /// Keeps the words that imply the fact, which holds now; false where there are none and each call checks.
+    /// `firm` says that the words kept so far imply that this is the same object, not only the same address.
+    ///
+    /// # Safety
+    /// `value` is live, and words may be read from it.
+    unsafe fn standing(&self, _value: Object, _firm: bool, _words: &mut Words) -> bool {
+        false
+    }
 }
 
 macro_rules! kinds {
@@ -50,6 +60,17 @@ macro_rules! kinds {
                     $(Self::$kind(guard) => unsafe { guard.holds(value, values) },)*
                 }
             }
+
+            /// Keeps the words that imply the guard.
+            ///
+            /// # Safety
+            /// As for [`Kind::standing`].
+            pub unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+                match self {
+                    // SAFETY: the caller's promise.
+                    $(Self::$kind(guard) => unsafe { guard.standing(value, firm, words) },)*
+                }
+            }
         }
     };
 }
@@ -78,5 +99,15 @@ impl Guard {
     /// Whether this compares a tensor whose metadata lies where [`crate::torch_abi`] reads it directly.
     pub fn reads_tensor_directly(&self) -> bool {
         matches!(self, Self::TensorMatch(guard) if guard.is_direct())
+    }
+
+    /// Whether this says what type the object has, and keeps that type alive.
+    pub fn fixes_type(&self) -> bool {
+        matches!(self, Self::TypeIs(_) | Self::TensorMatch(_))
+    }
+
+    /// Whether this says which object it is, and keeps that object alive.
+    pub fn fixes_object(&self) -> bool {
+        matches!(self, Self::Is(_))
     }
 }

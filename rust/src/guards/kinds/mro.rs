@@ -2,6 +2,7 @@
 
 use super::{Builder, Description, Kind};
 use crate::guards::python::has_flags;
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -35,5 +36,10 @@ impl Kind for Mro {
                         ffi::PyTuple_GET_ITEM(order, index) == ffi::PyTuple_GET_ITEM(self.expected, index)
                     })
         }
+    }
+
+    unsafe fn standing(&self, value: Object, _firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a class.
+        unsafe { words.keep_class(value) }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Builder, Description, Kind};
 use crate::guards::access::Member;
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -24,5 +25,14 @@ impl Kind for SlotEmpty {
     unsafe fn holds(&self, value: Object, _values: &[Object]) -> bool {
         // SAFETY: a live object.
         unsafe { self.slot.read(value) }.is_some_and(<*mut _>::is_null)
+    }
+
+    unsafe fn standing(&self, value: Object, firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it has the slot; the type is kept first.
+        unsafe {
+            words.keep_type(value, firm);
+            words.keep(self.slot.place(value));
+        }
+        true
     }
 }

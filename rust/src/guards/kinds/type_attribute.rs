@@ -3,6 +3,7 @@
 use super::{Builder, Description, Kind};
 use crate::guards::access::TypeLookup;
 use crate::guards::python::has_flags;
+use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -36,5 +37,10 @@ impl Kind for TypeAttribute {
         unsafe {
             has_flags(value, ffi::Py_TPFLAGS_TYPE_SUBCLASS) && self.lookup.fetch(value) == self.expected
         }
+    }
+
+    unsafe fn standing(&self, value: Object, _firm: bool, words: &mut Words) -> bool {
+        // SAFETY: the guard holds, so it is a class.
+        unsafe { words.keep_class(value) }
     }
 }
