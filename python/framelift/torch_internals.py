@@ -8,12 +8,14 @@ else. Imports are lazy where they cost: fake tensors, symbolic shapes and Induct
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -321,6 +323,13 @@ def unsupported_errors() -> tuple[type[BaseException], ...]:
         UnsupportedOperatorException,
         NotImplementedError,
     )
+
+
+def operators_in_python() -> Any:
+    """A context in which operators that are made of others run as their Python forms, where they have one."""
+    from torch._dispatch.python import enable_python_dispatcher
+
+    return enable_python_dispatcher()
 
 
 class _Quiet(threading.local):
@@ -643,6 +652,28 @@ def no_cpp_compiler_errors() -> tuple[type[BaseException], ...]:
     from torch._inductor import exc
 
     return tuple(getattr(exc, name) for name in ("InvalidCxxCompiler",) if hasattr(exc, name))
+
+
+def node_target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a node calls in the place of ``function``: an operator's C function whose name in ``torch`` is a
+    function in Python is printed as that one, which takes other arguments; its operator is called by name.
+    """
+    return (
+        _shadowed_operators().get(function, function) if type(function) is BuiltinFunctionType else function
+    )
+
+
+@functools.cache
+def _shadowed_operators() -> dict[object, Any]:
+    """``{C function: operator}`` for the C functions that generated code can't name."""
+    operators = torch._C._VariableFunctions
+    return {
+        function: getattr(torch.ops.aten, name)
+        for name, function in inspect.getmembers(operators, inspect.isbuiltin)
+        if not name.startswith("__")
+        and getattr(torch, name, None) is not function
+        and hasattr(torch.ops.aten, name)
+    }
 
 
 def generate_code(module: GraphModule) -> None:

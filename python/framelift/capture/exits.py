@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelift.capture import polyfills
-from framelift.capture.datamodel import attributes, iteration, mapping, tensors
+from framelift.capture.datamodel import attributes, iteration, mapping, set_order, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -47,6 +47,7 @@ from framelift.capture.values import (
     Lazy,
     ListObject,
     MethodObject,
+    Postponed,
     SetObject,
     SliceObject,
     Symbol,
@@ -140,6 +141,8 @@ class ExitWriter:
         if value is EMPTY:
             raise Break(reasons.NOT_REBUILDABLE, "an empty stack item")
         if isinstance(value, Lazy):
+            if type(value.real) is Postponed:
+                raise value.real.error
             if value.seen is None:
                 return self._outside(value.real, value.source)
             value = value.seen
@@ -268,7 +271,11 @@ class ExitWriter:
         return made
 
     def _build_set(self, value: SetObject) -> Operand:
-        plain = self.emit(("set", self.operands(value.items.values())))
+        known = set_order.rebuilt(value)
+        if known is not None:
+            plain = self.emit(("call", const(set.copy), [const(known)], ()))
+        else:
+            plain = self.emit(("set", self.operands(value.items.values())))
         if value.cls is set:
             return plain
         made = self.emit(("call", const(value.cls), [plain], ()))

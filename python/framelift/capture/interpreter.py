@@ -23,7 +23,9 @@ from framelift.capture.values import (
     FunctionObject,
     GeneratorObject,
     IdentityNumber,
+    Lazy,
     MethodObject,
+    Postponed,
     Symbol,
     Tensor,
     Value,
@@ -53,8 +55,8 @@ class Interpreter:
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
-    ``before_raise``: the same at the first exception of the program; ``called``: the number of the last call
-    instruction and its callee.
+    ``before_raise``: the same at the first exception of the program; ``postponed``: text of data made so far;
+    ``called``: the number of the last call instruction and its callee.
     """
 
     Raised = Raised
@@ -78,6 +80,7 @@ class Interpreter:
         self.executed = 0
         self.done = 0
         self.before_raise: int | None = None
+        self.postponed: list[Postponed] = []
         self.called: tuple[int, Value | None] = (0, None)
         self.stop_at = -1
 
@@ -112,6 +115,17 @@ class Interpreter:
                 function is not callee or may_be_kept(function.real)
             )
         return isinstance(getattr(callee, "real", None), torch.nn.Module)
+
+    def postpone(self, error: Break) -> Lazy:
+        """Text of data: a value that breaks when it is looked at, as if there, where it was made.
+
+        The exit can't make it: what it shows may be overwritten by then.
+        """
+        error.stack = [active.position() for active in self.frames]
+        inner = len(self.frames) > 1 and self.breaks_in_own_frame()
+        text = Postponed(error, completed(self.frames[0], self.executed), inner)
+        self.postponed.append(text)
+        return Lazy(text, outside.Held(text, "text"))
 
     def unpack(self, value: Value) -> list[Value]:
         """The items of an iterable."""

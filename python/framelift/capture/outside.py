@@ -26,6 +26,7 @@ from framelift.capture.values import (
     Lazy,
     ListObject,
     MethodObject,
+    Postponed,
     SetObject,
     SliceObject,
     Symbol,
@@ -146,6 +147,8 @@ def open_literal(vm: Interpreter, real: object, source: Source) -> Value:
 
 def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
     """An object with identity that was not met before."""
+    if cls is Postponed:
+        raise real.error
     if cls is types.BuiltinFunctionType and is_bound_method(real):
         return open_bound_builtin(vm, real, source)
     if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):

@@ -73,8 +73,9 @@ class CaptureFailed(Exception):
 
     ``error`` is the break, ``guards`` what was looked at until then. ``stops`` are the numbers of
     instructions after which a shorter segment may end, the longest first: before the one that can't be done;
-    before the first one that raised, as an exception that has been raised can't be made again. ``inner`` says
-    that the break is inside a call, whose callee will meet it again as a frame of its own.
+    before the first one that raised, as an exception that has been raised can't be made again; before text of
+    data was made, as the exit can't make it. ``inner`` says that the break is inside a call whose callee will
+    meet it again as a frame of its own.
     """
 
     def __init__(self, error: Break, guards: GuardSet, stops: tuple[int, ...], inner: bool) -> None:
@@ -115,9 +116,13 @@ def capture_segment(
                 builder.close()
     except Break as error:
         guard_identities(vm)
-        stops = (vm.done,) if vm.before_raise is None else (vm.done, vm.before_raise)
+        stops = [vm.done] if vm.before_raise is None else [vm.done, vm.before_raise]
         nested = len(error.stack) > 1 and error.reason is not reasons.TOO_DEEP
         inner = nested and vm.breaks_in_own_frame()
+        stops += [text.done for text in reversed(vm.postponed)]
+        for text in vm.postponed:
+            if text.error is error:
+                stops, inner = [done for done in stops if done <= text.done], text.inner
         raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops)), inner) from error
 
 

@@ -216,6 +216,7 @@ class GraphBuilder:
         plain or symbolic number. Raises ``OperatorError``, ``DataDependent`` or ``UnsupportedOperator``;
         then nothing is recorded.
         """
+        target = torch_internals.node_target(target)
         arguments, named = tuple(args), dict(kwargs or {})
         answer = self._metadata.run(target, self._values(arguments), self._values(named))
         return self._record("call_function", target, arguments, named, answer)

@@ -13,6 +13,7 @@ update running statistics say so by their argument names only.
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ _NEEDS_DATA = frozenset({"numpy", "__array__"})
 
 _OFFSET_READERS = frozenset({"storage_offset", "as_strided", "as_strided_", "as_strided_scatter", "set_"})
 """Methods whose result depends on the storage offset of their tensor."""
+
+_WRITTEN_IN_C = (types.BuiltinFunctionType, types.MethodDescriptorType, types.MethodWrapperType)
 
 _THREAD_GUARDS = (enter_inference_mode, exit_inference_mode)
 """Functions that save or restore all dispatch state of the thread: called while the fake mode is not on."""
@@ -119,12 +122,25 @@ class Metadata:
         try:
             mode = nullcontext() if function in _THREAD_GUARDS else self.fake_mode
             with mode, torch_internals.quiet_fake_tensors():
-                value = function(*args, **kwargs)
+                value = self._call(function, args, kwargs)
         except Exception as error:
             raise classify(error, name, function) from error
         writes = bool(self._touched) and self._note_writes(reachable, kwargs)
         self.random |= self._drew
         return Answer(value, writes, self._drew)
+
+    def _call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call ``function``; where its C++ code looks at data and has written nothing yet, its Python form.
+
+        Some operators look only to check their arguments, which their forms in Python leave to the run.
+        """
+        try:
+            return function(*args, **kwargs)
+        except torch_internals.data_dependent_errors():
+            if self._touched or not isinstance(function, _WRITTEN_IN_C):
+                raise
+            with torch_internals.operators_in_python():
+                return function(*args, **kwargs)
 
     def _observe(self, overload: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Note the effects of one operator that is about to run on fakes."""

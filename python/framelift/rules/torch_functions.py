@@ -69,7 +69,7 @@ PYTHON_FUNCTIONS = (
     ),
     Rows(
         "torch",
-        "_check_tensor_all _check_tensor_all_with",
+        "_check_tensor_all_with",
         _DISALLOWED,
         "it asserts a fact about a tensor's values",
         reasons.DATA_DEPENDENT_BRANCH,

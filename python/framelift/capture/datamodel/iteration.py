@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 
-from framelift.capture.datamodel import attributes, calls, mapping, tensors
+from framelift.capture.datamodel import attributes, calls, mapping, set_order, tensors
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.values import (
     Constant,
@@ -83,8 +83,11 @@ def storage_iterator(vm, value: Value) -> IteratorObject:
 
 
 def set_in_order(vm, value: SetObject) -> list[Value]:
-    """The members in the order of the C storage, which capture knows of an unchanged outside set only."""
+    """The members in the order of the C storage: guarded for an unchanged outside set, else the mirror's."""
     if len(value.items) > 1:
+        found = set_order.in_order(value)
+        if found is not None:
+            return found
         if value.real is None or vm.effects.replaces_contents(value):
             raise Break(reasons.SET_ORDER, f"{len(value.items)} members")
         vm.guards.add(value.source, kinds.SetOrder(tuple(value.real)))

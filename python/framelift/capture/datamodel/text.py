@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from framelift.capture.datamodel import attributes, calls, constants
 from framelift.capture.exceptions import raised
-from framelift.capture.values import Constant, FunctionObject, Instance, Symbol, Tensor, Value
+from framelift.capture.values import (
+    Constant,
+    FunctionObject,
+    Instance,
+    Lazy,
+    Postponed,
+    Symbol,
+    Tensor,
+    Value,
+)
 from framelift.capture.values.objects import type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -16,7 +25,7 @@ def to_text(vm, value: Value, function=str) -> Value:
     if isinstance(value, Symbol):
         value = Constant(vm.specialize(value))
     if isinstance(value, Tensor):
-        raise Break(reasons.DATA_DEPENDENT_VALUE, f"{function.__name__} of a tensor")
+        return vm.postpone(Break(reasons.DATA_DEPENDENT_VALUE, f"{function.__name__} of a tensor"))
     try:
         return constants.run(vm, function, [known_text(vm, value)], {})
     except constants.NotConstant:
@@ -24,6 +33,17 @@ def to_text(vm, value: Value, function=str) -> Value:
     name = "__str__" if function is str else "__repr__"
     method = attributes.special_method(vm, value, name)
     return vm.look(calls.call(vm, method, [], {}))
+
+
+def is_postponed(value: Value) -> bool:
+    """Whether a value is text of data."""
+    return isinstance(value, Lazy) and isinstance(value.real, Postponed)
+
+
+def joined(vm, parts: list[Value]) -> Value:
+    """The parts of a formatted string as one; with text of data among them it is such text too."""
+    unknown = next(filter(is_postponed, parts), None)
+    return unknown or Constant("".join(vm.look(part).value for part in parts))
 
 
 def known_text(vm, value: Value) -> object:
@@ -50,15 +70,17 @@ def object_text(vm, value: Value) -> Value:
 
 
 def formatted(vm, value: Value, spec: Value) -> Value:
-    """``format(value, spec)``.
+    """``format(value, spec)``; text of data stays as it is where ``value`` is that already.
 
     https://docs.python.org/3/reference/datamodel.html#object.__format__
     """
+    if is_postponed(value):
+        return value
     value, spec = vm.look(value), vm.look(spec)
     if isinstance(value, Symbol):
         value = Constant(vm.specialize(value))
     if isinstance(value, Tensor):
-        raise Break(reasons.DATA_DEPENDENT_VALUE, "format of a tensor")
+        return vm.postpone(Break(reasons.DATA_DEPENDENT_VALUE, "format of a tensor"))
     if not isinstance(spec, Constant):
         raise raised(TypeError, "format() argument 2 must be str")
     raw = attributes.lookup(vm, type_of(value), "__format__")

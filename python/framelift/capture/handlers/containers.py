@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framelift.capture.datamodel import attributes, items, iteration, mapping
+from framelift.capture.datamodel import attributes, items, iteration, mapping, set_order
 from framelift.capture.datamodel.hashing import check_comparable, key_of
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import raised
@@ -23,7 +23,7 @@ def build_list(vm, frame, inst):
 
 @handler(op.BuildSet)
 def build_set(vm, frame, inst):
-    built = SetObject({})
+    built = set_order.new_set()
     for item in frame.pop(inst.count):
         add_to_set(vm, built, item)
     frame.stack.append(built)
@@ -35,7 +35,20 @@ def add_to_set(vm, target: SetObject, item) -> None:
     check_comparable(vm, target.items, key)
     if key not in target.items:
         target.items[key] = vm.look(item)
+        set_order.member(target, "add", key)
         vm.effects.contents_changed(target)
+
+
+def extend_set(vm, target: SetObject, iterable) -> None:
+    """``set.update`` with one iterable."""
+    source = vm.look(iterable)
+    operand = set_order.operand(vm, source)
+    items = list(source.items.values()) if isinstance(source, SetObject) else vm.unpack(source)
+    mirror, target.mirror = target.mirror, None
+    for item in items:
+        add_to_set(vm, target, item)
+    target.mirror = mirror
+    set_order.changed(target, "update", [set_order.keys(vm, items) if operand is None else operand])
 
 
 @handler(op.BuildMap)
@@ -83,8 +96,7 @@ def list_extend(vm, frame, inst):
 @handler(op.SetUpdate)
 def set_update(vm, frame, inst):
     iterable = frame.stack.pop()
-    for item in vm.unpack(iterable):
-        add_to_set(vm, frame.stack[-inst.depth], item)
+    extend_set(vm, frame.stack[-inst.depth], iterable)
 
 
 @handler(op.DictUpdate)

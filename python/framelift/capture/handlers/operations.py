@@ -161,7 +161,7 @@ def convert_value(vm, frame, inst):
 
 @handler(op.BuildString)
 def build_string(vm, frame, inst):
-    frame.stack.append(Constant("".join(vm.look(part).value for part in frame.pop(inst.count))))
+    frame.stack.append(text.joined(vm, frame.pop(inst.count)))
 
 
 @handler(op.PrintExpression)

@@ -20,12 +20,12 @@ from framelift.capture.datamodel import (
     mapping,
     numbers,
     operators,
+    set_order,
     tensors,
     text,
 )
-from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import ARGUMENTS, new_exception, raised
-from framelift.capture.handlers.containers import add_to_set, pairs_of
+from framelift.capture.handlers.containers import extend_set, pairs_of
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
     Constant,
@@ -229,9 +229,9 @@ def frozenset_call(vm, arguments, keywords):
 
 def filled_set(vm, cls: type, arguments) -> SetObject:
     """A new set of an iterable's items."""
-    built = SetObject({}, cls)
-    for item in vm.unpack(arguments[0]) if arguments else ():
-        add_to_set(vm, built, item)
+    built = set_order.new_set(cls)
+    if arguments:
+        extend_set(vm, built, arguments[0])
     return built
 
 
@@ -312,10 +312,9 @@ def defaultdict_init(vm, arguments, keywords):
 @native(set.__new__, frozenset.__new__)
 def set_new(vm, arguments, keywords):
     cls = vm.look(arguments[0]).value
-    built = SetObject({}, cls)
+    built = set_order.new_set(cls)
     if issubclass(cls, frozenset) and len(arguments) > 1:
-        for item in vm.unpack(arguments[1]):
-            built.items.setdefault(key_of(vm, item), vm.look(item))
+        extend_set(vm, built, arguments[1])
     return built
 
 
@@ -323,8 +322,9 @@ def set_new(vm, arguments, keywords):
 def set_init(vm, arguments, keywords):
     target = vm.look(arguments[0])
     target.items.clear()
-    for item in vm.unpack(arguments[1]) if len(arguments) > 1 else ():
-        add_to_set(vm, target, item)
+    set_order.changed(target, "clear", [])
+    if len(arguments) > 1:
+        extend_set(vm, target, arguments[1])
     vm.effects.contents_changed(target)
     return Constant(None)
 

@@ -15,7 +15,16 @@ import types
 
 import torch
 
-from framelift.capture.datamodel import attributes, calls, constants, items, iteration, mapping, operators
+from framelift.capture.datamodel import (
+    attributes,
+    calls,
+    constants,
+    items,
+    iteration,
+    mapping,
+    operators,
+    set_order,
+)
 from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import Raised, new_exception, raised
 from framelift.capture.handlers.containers import add_to_set
@@ -624,7 +633,7 @@ def set_add(vm, arguments, keywords):
 def set_discard(vm, arguments, keywords):
     target = vm.look(arguments[0])
     if operators.set_contains(vm, target, arguments[1]):
-        del target.items[key_of(vm, arguments[1])]
+        remove_member(vm, target, arguments[1])
         vm.effects.contents_changed(target)
     return Constant(None)
 
@@ -634,15 +643,23 @@ def set_remove(vm, arguments, keywords):
     target = vm.look(arguments[0])
     if not operators.set_contains(vm, target, arguments[1]):
         raise Raised(new_exception(KeyError, [arguments[1]]))
-    del target.items[key_of(vm, arguments[1])]
+    remove_member(vm, target, arguments[1])
     vm.effects.contents_changed(target)
     return Constant(None)
+
+
+def remove_member(vm, target: SetObject, member) -> None:
+    """``set.discard`` of what is there."""
+    key = key_of(vm, member)
+    del target.items[key]
+    set_order.member(target, "discard", key)
 
 
 @native(set.clear)
 def set_clear(vm, arguments, keywords):
     target = vm.look(arguments[0])
     target.items.clear()
+    set_order.changed(target, "clear", [])
     vm.effects.contents_changed(target)
     return Constant(None)
 
@@ -650,7 +667,9 @@ def set_clear(vm, arguments, keywords):
 @native(set.copy, frozenset.copy)
 def set_copy(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    return SetObject(dict(target.items), target.cls)
+    made = SetObject(dict(target.items), target.cls)
+    made.mirror = None if target.mirror is None else target.mirror.copy()
+    return made
 
 
 @native(set.__contains__, frozenset.__contains__)
@@ -711,34 +730,51 @@ def operand_items(vm, value, any_iterable: bool) -> dict | None:
     return None
 
 
+def set_algebra(vm, name: str, arguments, any_iterable: bool) -> tuple[dict, list] | None:
+    """The members that an operation gives, and its operands' mirrors; None if one is no set and must be."""
+    known = dict(vm.look(arguments[0]).items)
+    mirrors = []
+    for argument in arguments[1:]:
+        mirror = set_order.operand(vm, argument)
+        other = operand_items(vm, argument, any_iterable)
+        if other is None:
+            return None
+        mirrors.append(set_order.keys(vm, list(other.values())) if mirror is None else mirror)
+        keys = SET_OPERATIONS[name](known.keys(), other.keys())
+        known = {key: value for key, value in {**other, **known}.items() if key in keys}
+    return known, mirrors
+
+
 def set_operation(name: str, any_iterable: bool):
     """A set method that gives a new set."""
 
     def operate(vm, arguments, keywords):
+        result = set_algebra(vm, name, arguments, any_iterable)
+        if result is None:
+            return Constant(NotImplemented)
+        known, mirrors = result
         target = vm.look(arguments[0])
-        known = dict(target.items)
-        for argument in arguments[1:]:
-            other = operand_items(vm, argument, any_iterable)
-            if other is None:
-                return Constant(NotImplemented)
-            keys = SET_OPERATIONS[name](known.keys(), other.keys())
-            known = {key: value for key, value in {**other, **known}.items() if key in keys}
-        return SetObject(known, frozenset if issubclass(target.cls, frozenset) else set)
+        made = SetObject(known, frozenset if issubclass(target.cls, frozenset) else set)
+        if target.mirror is not None and not any(item is set_order.UNKNOWN for item in mirrors):
+            made.mirror = getattr(target.mirror, name)(*mirrors)
+        return made
 
     return operate
 
 
 def set_update(name: str, is_operator: bool):
     """A set method that changes the set; as an operator it takes sets only and gives the set."""
-    operate = set_operation(name, any_iterable=not is_operator)
+    in_place = "update" if name == "union" else f"{name}_update"
 
     def update(vm, arguments, keywords):
+        result = set_algebra(vm, name, arguments, any_iterable=not is_operator)
+        if result is None:
+            return Constant(NotImplemented)
+        known, mirrors = result
         target = vm.look(arguments[0])
-        result = operate(vm, arguments, keywords)
-        if isinstance(result, Constant):
-            return result
         target.items.clear()
-        target.items.update(result.items)
+        target.items.update(known)
+        set_order.changed(target, in_place, mirrors)
         vm.effects.contents_changed(target)
         return target if is_operator else Constant(None)
 
@@ -759,7 +795,13 @@ def set_relation(relation, any_iterable: bool):
 
 @native(set.pop)
 def set_pop(vm, arguments, keywords):
-    raise Break(reasons.UNSUPPORTED_METHOD, "set.pop: the order of a set is not captured")
+    target = vm.look(arguments[0])
+    if set_order.in_order(target) is None:
+        raise Break(reasons.UNSUPPORTED_METHOD, "set.pop: the order of this set is not known")
+    if not target.items:
+        raise raised(KeyError, "pop from an empty set")
+    vm.effects.contents_changed(target)
+    return target.items.pop(target.mirror.pop())
 
 
 # -- strings ---------------------------------------------------------------------------------------------

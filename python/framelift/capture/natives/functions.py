@@ -204,7 +204,7 @@ def make_super(vm, arguments, keywords):
 def print_text(vm, arguments, keywords):
     """Printing constants has no effect on the program: it is done at the exit, in order."""
     try:
-        texts = [text.to_text(vm, item) for item in arguments]
+        texts = [vm.look(text.to_text(vm, item)) for item in arguments]
     except Break as error:
         if error.reason is reasons.DATA_DEPENDENT_VALUE:
             raise Break(reasons.INPUT_OUTPUT, f"print: {error.detail}") from error

@@ -2,9 +2,10 @@
 
 from framelift import torch_internals
 from framelift.capture.natives.registry import marked
-from framelift.capture.torch_calls import controls, state, tensors
+from framelift.capture.torch_calls import checks, controls, state, tensors
 
 TORCH_CALLS = [
+    *marked(checks),
     *marked(controls),
     *marked(state),
     *marked(tensors),

@@ -54,6 +54,21 @@ class Lazy(Value):
         return f"Lazy({type(self.real).__name__} at {self.source})"
 
 
+class Postponed:
+    """In the place of a lazy value's object: text of data. Looking at it raises ``error``.
+
+    Most text made of tensors is the message of a check that holds. ``done`` is the number of instructions of
+    the captured frame before it was made, ``inner`` says that it was made in a callee that is compiled too.
+    """
+
+    __slots__ = ("done", "error", "inner")
+
+    def __init__(self, error: Break, done: int, inner: bool) -> None:
+        self.error = error
+        self.done = done
+        self.inner = inner
+
+
 class Tensor(Value):
     """A tensor: its node in the graph and the fake tensor with its metadata.
 
@@ -249,15 +264,19 @@ class TupleObject(Object):
 
 
 class SetObject(Object):
-    """A set or frozenset. ``items`` maps hashable keys (``datamodel/hashing``) to their values."""
+    """A set or frozenset. ``items`` maps hashable keys (``datamodel/hashing``) to their values.
 
-    __slots__ = ("items",)
+    ``mirror`` tells the order of one that was made here (``datamodel/set_order``).
+    """
+
+    __slots__ = ("items", "mirror")
 
     def __init__(
         self, items: dict[object, Value], cls: type = set, real: object = None, source: Source | None = None
     ) -> None:
         super().__init__(cls, real, source)
         self.items = items
+        self.mirror: set | None = None
 
 
 class DictObject(Object):
