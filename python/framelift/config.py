@@ -89,6 +89,7 @@ SETTINGS = {
         Setting("raise_internal_errors", False),
         Setting("check_guards", False),
         Setting("break_at", -1, least=-1),
+        Setting("break_inlined", False),
         Setting("verbose", False),
     )
 }
@@ -148,6 +149,9 @@ class Config:
 
     break_at: int
     """For tests: the byte offset of an instruction before which every captured frame breaks; -1 for none."""
+
+    break_inlined: bool
+    """For tests: ``break_at`` holds for the frames of inlined functions, too."""
 
     verbose: bool
     """Show in errors where in framelift they were decided."""

@@ -215,7 +215,11 @@ class Compilation:
         """What the next capture takes for symbols."""
         all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)
         return Policy(
-            frozenset(self.dynamic_sizes), frozenset(self.dynamic_scalars), all_sizes, config.break_at
+            frozenset(self.dynamic_sizes),
+            frozenset(self.dynamic_scalars),
+            all_sizes,
+            config.break_at,
+            config.break_inlined,
         )
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:

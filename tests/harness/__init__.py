@@ -17,6 +17,7 @@ counts must be those the test states, and on the last call no frame of the progr
 | outcome.py | one call and everything it did: result, exception, text, warnings, torch state |
 | program.py | a program, its state, its named globals, once for each world |
 | world.py | one side of a comparison |
+| forced.py | each checked program once more, with graph breaks forced before its instructions |
 | setup.py, comparison.py | both sides made; one call of each held against the other |
 | compiler.py | what the harness needs to know of a compiler: compile, reset, counts |
 | subject.py | framelift as such a compiler |
@@ -24,11 +25,12 @@ counts must be those the test states, and on the last call no frame of the progr
 | test_harness.py | proof that each kind of fault is caught, by compilers that are wrong on purpose |
 """
 
-from tests.harness.check import Report, check
+from tests.harness.check import check
 from tests.harness.inputs import Arguments, booleans, each, floats, integers, made
 from tests.harness.leaks import leaks
 from tests.harness.pairing import Mismatch
 from tests.harness.program import Program, fresh
+from tests.harness.report import Report
 from tests.harness.session import Session, warm
 
 __all__ = [

@@ -7,25 +7,18 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tests.harness.comparison import compare_steps, prepared, untouched
 from tests.harness.compiler import Compiler, Counts, Recorder
+from tests.harness.forced import force_breaks
 from tests.harness.leaks import stay_level
 from tests.harness.pairing import Mismatch
+from tests.harness.report import Report
 from tests.harness.setup import Setup, set_up
+from tests.harness.subject import Framelift
 
 LOOK_FOR_LEAKS = bool(os.environ.get("FRAMELIFT_REFLEAKS"))
 """Set ``FRAMELIFT_REFLEAKS=1`` and every checked program is also called often, and must stay level."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was compiled, for tests that look closer."""
-
-    compiled: Callable
-    counts: Counts
-    operators: list[str]
 
 
 def check(
@@ -67,19 +60,15 @@ def check(
                 autograd function, finalisers)
     """
     fullgraph = breaks == 0 if fullgraph is None else fullgraph
-    setup = set_up(
-        program,
-        parts,
-        keywords=keywords,
-        inputs=inputs,
-        backend=backend,
-        fullgraph=fullgraph,
-        dynamic=dynamic,
-        globals=globals,
-        context=context,
-        backward=backward,
-        compiler=compiler,
-    )
+    given = {
+        "keywords": keywords,
+        "inputs": inputs,
+        "dynamic": dynamic,
+        "globals": globals,
+        "context": context,
+        "backward": backward,
+    }
+    setup = set_up(program, parts, backend=backend, fullgraph=fullgraph, compiler=compiler, **given)
     runs = (1 if graphs and not breaks else None) if runs is None else runs
     oddities: list[str] = []
     with setup.compiler.strict():
@@ -96,7 +85,17 @@ def check(
     _compare_lifetimes(setup)
     if LOOK_FOR_LEAKS:
         stay_level(setup, reuse_arguments=False)
-    return Report(setup.compiled.call, counts, setup.recorder.operators() if setup.recorder else [])
+    report = Report(setup.compiled.call, counts, setup.recorder.operators() if setup.recorder else [])
+    if compiler is None and backend == "eager":
+
+        def again(compiler: Framelift) -> Report:
+            options = {"tolerance": tolerance, "references": references, "frames": frames, "calls": calls}
+            uncounted = {"graphs": None, "breaks": None, "recompiles": None}
+            return check(program, *parts, compiler=compiler, **given, **options, **uncounted)
+
+        watched = set_up(program, parts, fullgraph=False, **given).eager
+        force_breaks(watched, calls, report, again)
+    return report
 
 
 def _one_call(

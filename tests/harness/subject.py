@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import framelift
 from tests.harness.compiler import Counts
@@ -17,8 +18,12 @@ def _total(counter: object) -> int:
     return sum(counter.values()) if isinstance(counter, Mapping) else int(counter)
 
 
+@dataclass(frozen=True, slots=True)
 class Framelift:
-    """``framelift.compile``, its counters and its strict settings."""
+    """``framelift.compile``, its counters and its strict settings; with a break forced somewhere."""
+
+    break_at: int = -1
+    break_inlined: bool = False
 
     def compile(
         self, program: Callable, *, backend: object, fullgraph: bool, dynamic: bool | None
@@ -38,4 +43,9 @@ class Framelift:
         )
 
     def strict(self) -> contextlib.AbstractContextManager:
-        return framelift.config.patch(raise_internal_errors=True, check_guards=True)
+        return framelift.config.patch(
+            raise_internal_errors=True,
+            check_guards=True,
+            break_at=self.break_at,
+            break_inlined=self.break_inlined,
+        )

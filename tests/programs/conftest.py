@@ -1,4 +1,7 @@
-"""Each test must leave torch as it found it, so that one wrong program does not fail the next."""
+"""Each test must leave torch as it found it, so that one wrong program does not fail the next.
+
+``make stress`` runs all of them, with breaks forced everywhere (``tests/harness/forced.py``).
+"""
 
 from collections.abc import Iterator
 
@@ -16,3 +19,7 @@ def torch_is_left_as_it_was() -> Iterator[None]:
     changed = {name: (value, after[name]) for name, value in before.items() if after[name] != value}
     torch.set_grad_enabled(True)
     assert not changed
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker("stress")

@@ -2,6 +2,7 @@
 
 import torch
 
+import framelift
 from tests.harness import check, floats, fresh, warm
 
 
@@ -118,6 +119,18 @@ def test_inference_mode_block():
         return y, y.is_inference()
 
     check(f, floats(3))
+
+
+def test_break_inside_inference_mode():
+    def f(x):
+        with torch.inference_mode():
+            y = x * 2
+            framelift.graph_break()
+            z = y + 1
+        after = x * 3
+        return [one.is_inference() for one in (y, z, after)], z, after, torch.is_inference_mode_enabled()
+
+    check(f, floats(3), graphs=3, breaks=None)
 
 
 def test_grad_mode_is_guarded():

@@ -78,6 +78,10 @@ class EffectLog:
         """Append a record."""
         self.records.append(record)
 
+    def take_back(self, record: Effect) -> None:
+        """Remove a record that nothing later depends on: what it stands for was undone."""
+        self.records = [other for other in self.records if other is not record]
+
     def contents_changed(self, target: ListObject | SetObject | DictObject | CellObject) -> None:
         """Note once that an outside object's contents changed."""
         if target.real is not None and id(target) not in self._changed:

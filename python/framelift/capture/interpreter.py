@@ -203,6 +203,8 @@ class Interpreter:
             return self.run_outermost(frame)
         self.frames.append(frame)
         steps = self.tables.steps(frame.decoded)
+        if self.policy.break_inlined and not is_polyfill(frame.decoded.code):
+            steps = with_break(steps, frame, self.policy.break_at)
         try:
             while True:
                 try:

@@ -16,13 +16,14 @@ class Policy:
     """Decided before a capture from options, marks and what changed since the last one.
 
     ``dynamic_sizes`` holds ``(source text, dimension)`` and ``dynamic_scalars`` source texts: the symbols.
-    ``break_at`` is ``config.break_at``.
+    ``break_at`` and ``break_inlined`` are those of ``config``.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
     dynamic_scalars: frozenset[str] = frozenset()
     all_sizes: bool = False
     break_at: int = -1
+    break_inlined: bool = False
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
     def symbolic_scalar(self, source: Source, real: int | float) -> bool:

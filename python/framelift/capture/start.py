@@ -18,6 +18,7 @@ from framelift.capture.frame import Frame
 from framelift.capture.interpreter import Interpreter, Stopped
 from framelift.capture.policy import Policy
 from framelift.capture.tables import TABLES
+from framelift.capture.torch_calls.state import leave_inference_modes
 from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy, TupleObject, Value
 from framelift.graph import GraphBuilder, preserved_torch_state
 from framelift.graph.builder import FinishedGraph
@@ -111,6 +112,7 @@ def capture_segment(
                 frame = start_frame(vm, start, arguments)
                 result, stop = run_segment(vm, frame)
                 replay_state(vm, before)
+                leave_inference_modes(vm)
                 return finish(vm, frame, result, stop)
             finally:
                 builder.close()

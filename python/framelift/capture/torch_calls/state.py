@@ -9,6 +9,7 @@ import torch
 
 from framelift import torch_internals
 from framelift.capture.datamodel import attributes, constants
+from framelift.capture.effects import DeferredCall
 from framelift.capture.natives.registry import native
 from framelift.capture.values import Constant, ConstructedObject, Tensor, Value
 from framelift.capture.values.objects import Object
@@ -54,20 +55,40 @@ def new_inference_mode(vm, arguments, keywords):
 @native(vars(torch._C._InferenceMode)["__enter__"])
 def enter_inference_mode(vm, arguments, keywords):
     guard = vm.look(arguments[0])
+    if not isinstance(guard, ConstructedObject):
+        raise Break(reasons.GLOBAL_STATE, "entering an inference mode that was made outside")
     mode = constants.required(vm, guard.arguments[0], "an inference mode")
     guard.slots = {ENTERED: vm.graph.call_function(torch_internals.enter_inference_mode, (mode,))}
+    vm.effects.add(DeferredCall(ENTER, (guard,), ()))
     return Constant(None)
 
 
 @native(vars(torch._C._InferenceMode)["__exit__"])
 def exit_inference_mode(vm, arguments, keywords):
-    entered = vm.look(arguments[0]).slots.pop(ENTERED)
-    vm.graph.call_function(torch_internals.exit_inference_mode, (entered,))
+    guard = vm.look(arguments[0])
+    if not guard.slots:
+        raise Break(reasons.GLOBAL_STATE, "leaving an inference mode that was entered before a break")
+    vm.graph.call_function(torch_internals.exit_inference_mode, (guard.slots.pop(ENTERED),))
+    vm.effects.take_back(entering(vm)[guard])
     return Constant(None)
 
 
 ENTERED = "entered"
 """Where a guard object of inference mode keeps the node that entered it."""
+
+ENTER = vars(torch._C._InferenceMode)["__enter__"]
+
+
+def entering(vm) -> dict[ConstructedObject, DeferredCall]:
+    """The guard objects that are entered, each with the record that enters it at the exit."""
+    records = [one for one in vm.effects.records if isinstance(one, DeferredCall) and one.function is ENTER]
+    return {record.arguments[0]: record for record in records}
+
+
+def leave_inference_modes(vm) -> None:
+    """The graph ends: it leaves what it has entered, and the exit enters that again."""
+    for guard in reversed(entering(vm)):
+        vm.graph.call_function(torch_internals.exit_inference_mode, (guard.slots[ENTERED],))
 
 
 @native(torch._C._log_api_usage_once)
