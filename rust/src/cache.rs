@@ -66,6 +66,8 @@ pub struct Entry {
     /// Number of objects the tree collects.
     pub slot_count: usize,
     info: Py<PyAny>,
+    /// The last call that hit although another entry stood before this one; see `callable/fingerprint.rs`.
+    pub fingerprint: AtomicU64,
     /// Calls whose guards held.
     pub hits: Counter,
     /// Hits whose graph raised and which CPython then ran.
@@ -81,6 +83,7 @@ impl Entry {
             argument_count,
             slot_count,
             info,
+            fingerprint: AtomicU64::default(),
             hits: Counter::default(),
             graph_errors: Counter::default(),
         }

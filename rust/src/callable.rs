@@ -11,6 +11,7 @@ mod bind;
 mod call;
 mod compiling;
 mod failures;
+mod fingerprint;
 mod foreign_tracer;
 mod graph_errors;
 mod resume_points;

@@ -9,9 +9,10 @@ import threading
 import weakref
 
 import pytest
+import torch
 
 from framelift import _native
-from framelift._native import CompiledCallable, Entry
+from framelift._native import CompiledCallable, Entry, GuardTree
 from tests.execute.entries import compiled, entry, never_here, tree
 
 
@@ -54,6 +55,32 @@ class TestEntries:
         assert failed is program.entries[0]
         assert failure[:2] == (0, 0)
         assert program.misses == 2
+
+    @pytest.mark.parametrize(
+        "distinct", [int, lambda k: f"key {k}", lambda k: torch.zeros(k + 1), lambda k: (0,) * k]
+    )
+    def test_many_entries_used_in_turn(self, distinct):
+        """Which entry is tried first is a guess; which one runs is not."""
+        arguments = [distinct(k) for k in range(40)]
+        guarded = [
+            GuardTree([(-1, ("argument", 0), [("is", one)], 0)], [], [], [], None, 1) for one in arguments
+        ]
+        program = compiled(lambda x: never_here(x), *map(entry, guarded))
+        for _ in range(3):
+            assert all(program(one) is one for one in arguments)
+            assert all(program(one) is one for one in reversed(arguments))
+        assert [one.hits for one in program.entries] == [6] * 40
+        assert program.misses == 0
+
+    def test_one_fingerprint_for_many_entries(self):
+        """Lists of one length look alike, and each finds its own entry."""
+        arguments = [[k] for k in range(10)]
+        guarded = [
+            GuardTree([(-1, ("argument", 0), [("is", one)], 0)], [], [], [], None, 1) for one in arguments
+        ]
+        program = compiled(lambda x: never_here(x), *map(entry, guarded))
+        for _ in range(3):
+            assert all(program(one) is one for one in arguments)
 
     def test_failures_of_an_entry_for_another_number_of_arguments(self):
         told = []

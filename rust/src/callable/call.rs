@@ -9,6 +9,7 @@ use crate::boundary;
 use crate::cache::{Entry, move_to_front};
 use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
+use crate::callable::fingerprint::{self, fingerprint};
 use crate::callable::foreign_tracer::without_tracer;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
@@ -21,6 +22,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::ptr::null_mut;
+use std::sync::atomic::Ordering;
 
 /// Slots of a guard tree that lie on the stack; a tree that collects more takes them from the heap.
 const INLINE_SLOTS: usize = 64;
@@ -270,7 +272,11 @@ unsafe fn entries_place(this: *mut CompiledCallable, offset: u32) -> *mut Object
     }
 }
 
-/// Tries the entries of `offset` in order and then `on_miss`; `run` is called with the first that fits.
+/// So many entries are asked one after the other; of more, the one is asked first that a call like this has hit.
+const FEW_ENTRIES: isize = 3;
+
+/// Tries the entries of `offset` and then `on_miss`; `run` is called with the first that fits. The one that hit
+/// last is tried first, and then one that was hit by a call like this.
 ///
 /// # Safety
 /// The thread is attached; the callable is being called; the arguments are alive during the search.
@@ -283,29 +289,42 @@ pub unsafe fn find_entry<T>(
     // SAFETY: what is in a place of entries is a tuple of `Entry` at all times.
     unsafe {
         let mut index = 0;
+        let mut print = fingerprint::NONE;
+        let mut likely = None;
         loop {
             let place = entries_place(this, offset);
             if place.is_null() || index >= ffi::PyTuple_GET_SIZE(*place) {
                 return miss(this, offset, arguments, run);
             }
-            let object = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(*place, index));
-            let found = try_entry(this, offset, object, Some(index), arguments, run);
+            if index == 1 && print == fingerprint::NONE && ffi::PyTuple_GET_SIZE(*place) > FEW_ENTRIES {
+                print = fingerprint(arguments);
+                likely = (1..ffi::PyTuple_GET_SIZE(*place)).find(|&index| {
+                    let entry = Entry::from_pointer(ffi::PyTuple_GET_ITEM(*place, index));
+                    entry.fingerprint.load(Ordering::Relaxed) == print
+                });
+            }
+            let tried = likely.take().unwrap_or(index);
+            let object = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(*place, tried));
+            let found = try_entry(this, offset, object, (tried, print), arguments, run);
             ffi::Py_DECREF(object);
             if let Some(found) = found {
                 return found;
             }
-            index += 1;
+            if tried == index {
+                index += 1;
+            }
         }
     }
 }
 
-/// Runs the entry if its guards hold. `index` is its place among the entries, if it has one.
+/// Runs the entry if its guards hold. `at` is its place among the entries, 0 where it may stay, and the
+/// fingerprint of the call, if that was taken.
 #[inline]
 unsafe fn try_entry<T>(
     this: *mut CompiledCallable,
     offset: u32,
     object: Object,
-    index: Option<isize>,
+    at: (isize, u64),
     arguments: &[Object],
     run: &mut impl FnMut(&mut Hit<'_>) -> T,
 ) -> Option<Found<T>> {
@@ -323,9 +342,13 @@ unsafe fn try_entry<T>(
         Outcome::Error => Some(Found::Raised),
         Outcome::Hit => {
             entry.hits.add();
+            let (index, print) = at;
+            if print != fingerprint::NONE {
+                entry.fingerprint.store(print, Ordering::Relaxed);
+            }
             // SAFETY: as above; a hit has filled every slot with a reference that is ours.
             unsafe {
-                let stale = index.map_or(null_mut(), |index| to_front(this, offset, object, index));
+                let stale = to_front(this, offset, object, index);
                 let mut hit = Hit { object, entry, slots };
                 let ran = run(&mut hit);
                 release_all(hit.slots);
@@ -443,7 +466,7 @@ unsafe fn miss<T>(
         } else if answer == ffi::Py_None() {
             None
         } else {
-            try_entry(this, offset, answer, None, arguments, run)
+            try_entry(this, offset, answer, (0, fingerprint::NONE), arguments, run)
         };
         ffi::Py_XDECREF(answer);
         release_all(arguments);

@@ -35,6 +35,8 @@ pub struct Calibration {
     number: Py<PyAny>,
     /// `modes()`: what stands on the function-mode and dispatch-mode stacks, in a comparable form.
     modes: Py<PyAny>,
+    /// `torch.Tensor`.
+    tensor: Py<PyType>,
     /// Classes whose values compare in C without calling anybody, such as `torch.device`.
     plain_value_types: Vec<Py<PyType>>,
 }
@@ -51,6 +53,17 @@ pub fn calibrated() -> PyResult<&'static Calibration> {
 /// How tensors are read directly, if they can be.
 pub fn layout() -> Option<&'static TensorLayout> {
     CALIBRATION.get()?.layout.as_ref()
+}
+
+/// Whether an object is a `torch.Tensor` and of no subclass.
+///
+/// # Safety
+/// `object` is live.
+#[inline]
+pub unsafe fn is_exact_tensor(object: Object) -> bool {
+    let class = CALIBRATION.get().map(|calibration| calibration.tensor.as_ptr());
+    // SAFETY: a live object.
+    class == Some(unsafe { ffi::Py_TYPE(object) }.cast())
 }
 
 /// Whether values of `class` compare in C without calling anybody.
@@ -142,6 +155,7 @@ fn calibrate_torch<'py>(
             matches,
             number,
             modes,
+            tensor: py.import("torch")?.getattr("Tensor")?.extract()?,
             plain_value_types,
         };
         // Another thread may have been faster; its findings are the same.

@@ -113,6 +113,32 @@ impl TensorLayout {
         }
     }
 
+    /// The words that are there in every tensor: what it is, its number of dimensions, and the first sizes and
+    /// strides (or where they are).
+    ///
+    /// # Safety
+    /// `tensor` is a live object of a tensor class, and outlives the iterator.
+    pub unsafe fn metadata(&self, tensor: Object) -> impl Iterator<Item = u64> {
+        // SAFETY: calibrated; what is stored inline is part of every `TensorImpl`.
+        unsafe {
+            let tensor = self.implementation(tensor);
+            let words = self.words(tensor);
+            let inline = word_pointer(tensor, self.dimension + WORD);
+            let stored = words.dimension.min(INLINE_DIMENSIONS);
+            let what = [
+                words.key_set,
+                u64::from(words.dtype_device),
+                words.dimension as u64,
+            ];
+            what.into_iter().chain((0..stored).flat_map(move |index| {
+                [
+                    *inline.add(index) as u64,
+                    *inline.add(INLINE_DIMENSIONS + index) as u64,
+                ]
+            }))
+        }
+    }
+
     /// Sizes and strides of a tensor with `dimensions` dimensions.
     ///
     /// # Safety

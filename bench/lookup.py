@@ -1,0 +1,49 @@
+"""Which of many live entries is it? The cost of a call when 1, 8 or 64 of them are used in turn.
+
+    pytest bench/lookup.py
+
+The entries differ in a string argument, or in the size of a tensor. The backend computes nothing, so that
+what is measured is finding the entry. Look at the minimum; it is the time of all calls of a round: divide by
+their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from workloads import nothing
+
+import framelift
+
+COMPILERS = {"torch.compile": torch.compile, "framelift": framelift.compile}
+KEYS: dict[str, Callable[[int], tuple]] = {
+    "strings": lambda k: (torch.ones(2), f"key {k}"),
+    "sizes": lambda k: (torch.ones(k + 2), "key"),
+}
+
+
+@pytest.mark.parametrize("entries", [1, 8, 64])
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_lookup(benchmark, monkeypatch, compiler, key, entries):
+    """One round calls every entry once."""
+    monkeypatch.setattr(framelift.config, "cache_size_limit", 100)
+    torch.compiler.reset()
+    calls = [KEYS[key](k) for k in range(entries)]
+
+    def program(x, key):
+        return x + 1 if key else x
+
+    with torch.no_grad(), torch.compiler.config.patch(recompile_limit=100):
+        compiled = COMPILERS[compiler](program, backend=nothing, dynamic=False)
+
+        def turn():
+            for arguments in calls:
+                compiled(*arguments)
+
+        turn()
+        turn()
+        benchmark(turn)
+    benchmark.extra_info["calls"] = entries
