@@ -43,6 +43,7 @@ fn main() -> Result<(), String> {
     println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
     println!("cargo:rerun-if-changed=csrc");
     cc::Build::new()
+        .file("csrc/decide.c")
         .file("csrc/layout.c")
         .file("csrc/recursion.c")
         .file("csrc/resume.c")

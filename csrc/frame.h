@@ -21,6 +21,7 @@
  *   is_observed                      a tracer, a profiler or a monitor sees what this frame does
  *   interruption_waits               a signal, another thread, or an asynchronous exception
  *   another_thread_waits             the second of these
+ *   reserve_, get_, set_code_word    a word of our own in every code object
  *   callee_at, object_at             what lies below the arguments of a call
  *   put_method, put_global           what goes there
  *   end                              the frame is over: leaves it to CPython or clears it

@@ -99,6 +99,24 @@ end(PyThreadState *thread, Frame *frame, PyObject *value)
     return value;
 }
 
+static inline Py_ssize_t
+reserve_code_word(void)
+{
+    return _PyEval_RequestCodeExtraIndex(NULL);
+}
+
+static inline int
+get_code_word(PyObject *code, Py_ssize_t index, void **word)
+{
+    return _PyCode_GetExtra(code, index, word);
+}
+
+static inline int
+set_code_word(PyObject *code, Py_ssize_t index, void *word)
+{
+    return _PyCode_SetExtra(code, index, word);
+}
+
 /* `bottom` are the lowest two operands of a call: [NULL, callable] or [method, object]. */
 static inline PyObject *
 callee_at(PyObject **bottom)

@@ -34,6 +34,24 @@ leave_depth(PyThreadState *thread)
     Py_LeaveRecursiveCall();
 }
 
+static inline Py_ssize_t
+reserve_code_word(void)
+{
+    return PyUnstable_Eval_RequestCodeExtraIndex(NULL);
+}
+
+static inline int
+get_code_word(PyObject *code, Py_ssize_t index, void **word)
+{
+    return PyUnstable_Code_GetExtra(code, index, word);
+}
+
+static inline int
+set_code_word(PyObject *code, Py_ssize_t index, void *word)
+{
+    return PyUnstable_Code_SetExtra(code, index, word);
+}
+
 /* sys.monitoring: tools that watch everything, and those that watch this code. */
 static inline bool
 is_monitored(PyThreadState *thread, PyCodeObject *code)

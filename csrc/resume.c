@@ -32,6 +32,19 @@ framelift_set_depth(Frame *frame, int depth)
     frame->stacktop = frame_code(frame)->co_nlocalsplus + depth;
 }
 
+/* Borrowed, both. */
+PyObject *
+framelift_function_of(Frame *frame)
+{
+    return frame_function(frame);
+}
+
+PyObject *
+framelift_code_of(Frame *frame)
+{
+    return (PyObject *)frame_code(frame);
+}
+
 /* Makes the frame the thread's current one. `previous` stays set afterwards: whoever keeps the frame object
  * finds the caller by it. */
 void

@@ -1,14 +1,21 @@
-/* The eval-frame shim: the function that CPython calls with a frame (PEP 523), for the calls that need one.
+/* The eval-frame shim: the function that CPython calls with a frame (PEP 523), for the moments that need one.
  *
- * A call of a compiled function whose entry stops inside the function needs the frame of that call. It is
- * made known here, the shim is set, and the function is called in the ordinary way: CPython binds the
- * arguments, makes the frame and gives it to the shim, which recognises it, takes itself off again and lets
- * the driver have it. So the shim is set for some nanoseconds a call, and Python code that is not compiled
- * never meets it.
+ * There are two:
  *
- * The shim is one for the whole interpreter while expected calls are one thread's own. Under the GIL:
+ * - A call of a compiled function whose entry stops inside the function needs the frame of that call. It is
+ *   made known here ("expected"), the shim is set, and the function is called in the ordinary way: CPython
+ *   binds the arguments, makes the frame and gives it to the shim, which recognises it, takes itself off again
+ *   and lets the driver have it.
+ * - While the instruction at a break is performed, the thread is "armed": whatever Python code the instruction
+ *   enters, by a call, as an operator, a property, a callback of C code, comes as a fresh frame. What is wanted
+ *   (decide.c) is driven as a child of the callable that performs the instruction, and nobody is armed
+ *   meanwhile; the rest is passed on, and stays armed, unless the program has disabled it with all it calls.
  *
- * 1. `waiting` counts the expected calls of all threads; the shim is set while there are any;
+ * So Python code that runs neither compiled nor at a break never meets the shim.
+ *
+ * The shim is one for the whole interpreter while expected calls and arms are one thread's own. Under the GIL:
+ *
+ * 1. `framelift_waiting` counts the expected calls and armed threads; the shim is set while there are any;
  * 2. binding may run other code before the frame comes: inside such a frame nothing is expected;
  * 3. every other frame is passed on to the function that was set before (TorchDynamo's, say), or to CPython;
  * 4. the shim takes itself off only if it is still the function that is set: whoever came later stays, and
@@ -17,6 +24,7 @@
  *    call the other as "the one before" end there.
  */
 #include "frame.h"
+#include "decide.h"
 
 #include <pthread.h>
 
@@ -33,9 +41,29 @@ struct framelift_expected {
 
 static _Thread_local struct framelift_expected *expected;
 static _Thread_local Frame *passed_on;
-static _Thread_local int waiting_here;  /* expected calls of this thread, also those that are not expected now */
-static int waiting;                     /* expected calls of all threads */
+static _Thread_local int waiting_here;  /* this thread's part of `framelift_waiting` */
 static _PyFrameEvalFunction before_us;  /* set when we were; NULL for none */
+
+/* Expected calls of all threads, also those that are not expected now, and armed threads. */
+int framelift_waiting;
+
+/* Who performs an instruction, and the codes of the callees in which it can't be captured: owned, so that it
+ * does no harm if somebody exchanges C stacks in the middle of the instruction. NULL: not armed. */
+struct framelift_arms {
+    PyObject *callable;
+    PyObject *codes;                    /* a tuple, or NULL */
+};
+
+static _Thread_local struct framelift_arms armed;
+
+/* Frames that were passed on while armed, inside one another. Where Python calls cost no C stack otherwise,
+ * each of these does: deeper ones are not armed. */
+enum { DEEPEST_PASSED_ON = 128 };
+static _Thread_local int passed_on_armed;
+
+/* Drives a fresh frame as a child of `parent`: 1 with the call's result in `result`, or 0 if it is left to
+ * CPython. Of rust/src/frames/drive.rs. */
+static int (*drive_child)(PyObject *parent, Frame *frame, PyObject **result);
 
 static PyObject *shim(PyThreadState *thread, Frame *frame, int throwing);
 
@@ -65,7 +93,7 @@ forget(PyInterpreterState *interpreter)
 {
     expected = expected->outer;
     waiting_here--;
-    if (--waiting == 0) {
+    if (--framelift_waiting == 0) {
         take_shim_off(interpreter);
     }
 }
@@ -105,6 +133,65 @@ pass_on(PyThreadState *thread, Frame *frame, int throwing)
     return result;
 }
 
+/* From here on this thread is armed like that, or not at all: what is given is taken over, what was before is
+ * owned by the caller. */
+static struct framelift_arms
+exchange(PyInterpreterState *interpreter, struct framelift_arms now)
+{
+    struct framelift_arms before = armed;
+    int change = (now.callable != NULL) - (before.callable != NULL);
+
+    armed = now;
+    waiting_here += change;
+    framelift_waiting += change;
+    if (change > 0) {
+        set_shim(interpreter);
+    }
+    else if (framelift_waiting == 0) {
+        take_shim_off(interpreter);
+    }
+    return before;
+}
+
+static const struct framelift_arms none;
+
+/* A fresh frame has come to an armed thread. */
+static PyObject *
+meet(PyThreadState *thread, Frame *frame)
+{
+    PyInterpreterState *interpreter = thread->interp;
+    enum decision decision = decision_about(frame_code(frame), frame_function(frame));
+    struct framelift_arms before;
+    PyObject *result = NULL;
+
+    if (decision == UNDECIDED || decision == WANTED
+        || (decision == WANTED_IF_NAMED && is_named(armed.codes, frame_code(frame)))) {
+        before = exchange(interpreter, none);
+        if (decision == UNDECIDED) {
+            decision = decide(frame_code(frame), frame_function(frame), before.codes);
+        }
+        else {
+            decision = WANTED;
+        }
+        bool driven = decision == WANTED && drive_child(before.callable, frame, &result);
+
+        exchange(interpreter, before);
+        if (driven) {
+            return result;
+        }
+    }
+    if (decision == DISARMS || passed_on_armed >= DEEPEST_PASSED_ON) {
+        before = exchange(interpreter, none);
+        result = pass_on(thread, frame, 0);
+        exchange(interpreter, before);
+        return result;
+    }
+    passed_on_armed++;
+    result = pass_on(thread, frame, 0);
+    passed_on_armed--;
+    return result;
+}
+
 static PyObject *
 shim(PyThreadState *thread, Frame *frame, int throwing)
 {
@@ -114,7 +201,10 @@ shim(PyThreadState *thread, Frame *frame, int throwing)
         forget(thread->interp);
         return call->drive(call->context, frame);
     }
-    if (waiting == 0) {
+    if (armed.callable != NULL && call == NULL && !throwing && is_fresh(frame)) {
+        return meet(thread, frame);
+    }
+    if (framelift_waiting == 0) {
         take_shim_off(thread->interp);
     }
     return pass_on(thread, frame, throwing);
@@ -127,7 +217,7 @@ framelift_expect_frame(struct framelift_expected *call)
     call->outer = expected;
     expected = call;
     waiting_here++;
-    waiting++;
+    framelift_waiting++;
     set_shim(PyThreadState_Get()->interp);
 }
 
@@ -142,16 +232,38 @@ framelift_expected_in_vain(struct framelift_expected *call)
     return 1;
 }
 
+/* The thread is armed: `callable` performs an instruction, and `codes` (or NULL) are those of the callees in
+ * which it can't be captured. With NULL for the callable it is not armed. What was before goes to `before`. */
+void
+framelift_arm(PyObject *callable, PyObject *codes, struct framelift_arms *before)
+{
+    struct framelift_arms now = {Py_XNewRef(callable), Py_XNewRef(codes)};
+
+    *before = exchange(PyThreadState_Get()->interp, now);
+}
+
+/* Undoes framelift_arm(). */
+void
+framelift_put_back(struct framelift_arms *before)
+{
+    struct framelift_arms was = exchange(PyThreadState_Get()->interp, *before);
+
+    Py_XDECREF(was.codes);
+    Py_XDECREF(was.callable);
+}
+
 /* A forked child has this thread alone. */
 static void
 count_after_fork(void)
 {
-    waiting = waiting_here;
+    framelift_waiting = waiting_here;
 }
 
-/* Once, at import. */
-void
-framelift_prepare_shim(void)
+/* Once, at import. 0, or -1 with an exception set. */
+int
+framelift_prepare_shim(int (*drive)(PyObject *, Frame *, PyObject **))
 {
+    drive_child = drive;
     (void)pthread_atfork(NULL, NULL, count_after_fork);
+    return prepare_decisions();
 }

@@ -23,7 +23,6 @@ struct work {
     PyCodeObject *code;                     /* borrowed from the frame */
     const struct instruction *instruction;
     PyObject **top;                         /* the place above the highest operand */
-    PyObject *substitute;                   /* borrowed: what is called in place of the callee, or NULL */
     int next;                               /* the unit to go on at */
     PyObject *value;                        /* a returned value, owned */
 };
@@ -866,22 +865,15 @@ next_or_jump(struct work *work)
 static enum outcome
 call(struct work *work, int count, PyObject *names, int above)
 {
-    PyObject **arguments = work->top - above - count, **bottom = arguments - 2, *callee;
+    PyObject **arguments = work->top - above - count, **bottom = arguments - 2;
     size_t positional = (size_t)count - (names == NULL ? 0 : (size_t)PyTuple_GET_SIZE(names));
 
-    if (work->substitute != NULL) {
-        callee = work->substitute;
-    }
-    else if (object_at(bottom) != NULL) {
-        callee = callee_at(bottom);
+    if (object_at(bottom) != NULL) {
         arguments--;
         positional++;
     }
-    else {
-        callee = callee_at(bottom);
-    }
     return replace(work, count + 2 + above,
-                   PyObject_Vectorcall(callee, arguments, positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                   PyObject_Vectorcall(callee_at(bottom), arguments, positional | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                        names));
 }
 
@@ -907,9 +899,6 @@ call_unpacked(struct work *work)
     PyObject *keywords = above ? work->top[-1] : NULL, *arguments = work->top[-1 - above];
     PyObject *callee = callee_at(work->top - above - 3), *tuple, *result;
 
-    if (work->substitute != NULL) {
-        callee = work->substitute;
-    }
     if ((keywords != NULL && !PyDict_CheckExact(keywords)) || !may_be_iterable(arguments)) {
         return IN_CPYTHON;
     }
@@ -1147,39 +1136,10 @@ framelift_read_instruction(Frame *frame, int first, struct instruction *instruct
     return 0;
 }
 
-/* What a call at `instruction` is going to call, as one object: a new reference. A method and its object are a
- * bound method. NULL when the instruction is not an ordinary call or the callee is written in C, and, with an
- * exception set, for want of memory. */
-PyObject *
-framelift_python_callee(Frame *frame, const struct instruction *instruction)
-{
-    int unpacked = instruction->kind == CALL_UNPACKED;
-    int above = instruction->kind == CALL_OBJECT_WITH_NAMES ? 1 : 0;
-    PyObject **bottom, *callee, *function;
-
-    if (unpacked) {
-        bottom = frame_top(frame) - (instruction->flag ? 1 : 0) - 3;
-    }
-    else if (instruction->kind == CALL_OBJECT || instruction->kind == CALL_OBJECT_WITH_NAMES) {
-        bottom = frame_top(frame) - above - instruction->argument - 2;
-    }
-    else {
-        return NULL;
-    }
-    callee = callee_at(bottom);
-    function = Py_IS_TYPE(callee, &PyMethod_Type) ? PyMethod_GET_FUNCTION(callee) : callee;
-    if (!PyFunction_Check(function)
-        && (function != callee || PyType_Check(callee) || !PyType_HasFeature(Py_TYPE(callee), Py_TPFLAGS_HEAPTYPE))) {
-        return NULL;
-    }
-    return unpacked || object_at(bottom) == NULL ? Py_NewRef(callee) : PyMethod_New(callee, object_at(bottom));
-}
-
 /* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`
- * afterwards. `substitute` is called in place of framelift_python_callee(), unless it is NULL; borrowed. */
+ * afterwards. */
 enum outcome
-framelift_perform(Frame *frame, const struct instruction *instruction, PyObject *substitute,
-                  struct step *step)
+framelift_perform(Frame *frame, const struct instruction *instruction, struct step *step)
 {
     performer perform = performers[instruction->kind];
     struct work work = {
@@ -1187,7 +1147,6 @@ framelift_perform(Frame *frame, const struct instruction *instruction, PyObject 
         .code = frame_code(frame),
         .instruction = instruction,
         .top = frame_top(frame),
-        .substitute = substitute,
         .next = instruction->next,
     };
     enum outcome outcome;

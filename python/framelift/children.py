@@ -1,19 +1,20 @@
-"""Children: what the calls at graph breaks run, compiled callables of their own.
+"""Children: what runs the frames that a break's instruction enters, compiled callables of their own.
 
-Whose child it is decides how long it lives, and which calls share its entries:
+While the instruction at a break is performed, every Python frame that it enters, however that came about,
+is asked about here: ``decide`` says what becomes of frames of a function, once for each code, and
+``Children.find`` gives the compiled callable that drives one. A child knows code, not functions: the function
+of each frame, and so what it closes over, is an argument of its entries, and nothing that belongs to one call
+is kept.
 
-- A method's belong to the object it is bound to, as long as that lives: the entries of one layer don't
-  fill up those of another.
-- A function without closure and defaults does what its code does: those of the same code share one, and
-  it doesn't matter that a nested one, or a comprehension, is made anew in each call.
-- Any other function has its own, which keeps it alive, and so what it closes over. That is for functions
-  that stay anyway, as their module has them under their names, and for those that close over functions,
-  classes and constants only, as decorators do. One that closes over data, such as the locals of a call,
-  is run by CPython. When too many of one code have come, all of theirs are let go.
+Whose child it is decides which calls share its entries. Those of one code do, except that a module has
+children of its own, so that the entries of one layer don't fill up those of another; and once the entries of
+a code are at their limit, so has any other object that its calls begin with. Objects that die after one call
+show that others like them had better share.
 """
 
 from __future__ import annotations
 
+import enum
 import inspect
 import sys
 import types
@@ -25,132 +26,126 @@ import torch
 
 from framelift import _native, rules
 from framelift.config import config
-from framelift.observe.counters import count
 from framelift.rules import RuleKind
+from framelift.rules.markers import MARKERS
 
 SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 """Flags of code whose frames are suspended: they are not driven."""
 
-Made = tuple[types.FunctionType, _native.CompiledCallable]
+
+class FrameDecision(enum.IntEnum):
+    """What becomes of a fresh frame that comes while a break's instruction is performed. The same numbers as
+    in ``csrc/decide.h``."""
+
+    PASSES = 1
+    """CPython runs it, and what it calls is asked about."""
+    DISARMS = 2
+    """CPython runs it, and everything it calls."""
+    WANTED = 3
+    """It is compiled."""
+    WANTED_IF_NAMED = 4
+    """It is compiled where capture met the break inside of it, and else passes: libraries call much of their
+    own that has nothing to do with tensors."""
+
+
+LIBRARIES = sys.stdlib_module_names | {"torch"}
+
+
+def decide(function: types.FunctionType) -> FrameDecision:
+    """What becomes of a function's frames."""
+    rule = rules.lookup(function)
+    if rule.kind is RuleKind.SKIP and rule.recursive:
+        return FrameDecision.DISARMS
+    if rule.kind is not RuleKind.INLINE or rule.target is not None:
+        return FrameDecision.PASSES
+    if function.__code__.co_flags & SUSPENDED or function.__code__.co_name == "__del__":
+        return FrameDecision.PASSES  # a finaliser runs when it happens to, for objects that are on their way
+    package, _, _ = str(function.__globals__.get("__name__", "")).partition(".")
+    return FrameDecision.WANTED_IF_NAMED if package in LIBRARIES else FrameDecision.WANTED
+
+
+def is_driven(function: types.FunctionType) -> bool:
+    """Whether a break inside a call of a function is met again in a frame of its own."""
+    return decide(function) in (FrameDecision.WANTED, FrameDecision.WANTED_IF_NAMED)
+
+
+_native.set_frame_decisions(decide, MARKERS)
+
+Key = tuple[int, int]
+"""The identities of a code and of its globals, both held by the child."""
+
+Made = dict[Key, _native.CompiledCallable]
 
 
 @dataclass(slots=True)
 class Children:
-    """The children of one compilation; ``make`` gives a function's."""
+    """The children of one compilation; ``make`` gives that of a function's code."""
 
     make: Callable[[types.FunctionType], _native.CompiledCallable]
-    of_objects: dict[int, tuple[weakref.ref, dict[types.FunctionType, _native.CompiledCallable]]] = field(
-        default_factory=dict
-    )
-    of_code: dict[tuple[int, int], Made] = field(default_factory=dict)
-    of_functions: dict[int, Made] = field(default_factory=dict)
-    made_of_code: dict[types.CodeType, list[int]] = field(default_factory=dict)
+    of_code: Made = field(default_factory=dict)
+    of_objects: dict[int, tuple[weakref.ref, Made]] = field(default_factory=dict)
+    with_owners: dict[Key, int] = field(default_factory=dict)
+    short_lived: set[Key] = field(default_factory=set)
 
-    def find(self, callee: object) -> Callable | None:
-        """What runs instead of ``callee``; None for plain CPython."""
-        owner, function = None, callee
-        if isinstance(callee, torch.nn.Module):
-            owner, function = callee, type(callee).__call__
-        elif isinstance(callee, types.MethodType):
-            owner, function = callee.__self__, callee.__func__
-        if not isinstance(function, types.FunctionType) or function.__code__.co_flags & SUSPENDED:
+    def find(self, function: types.FunctionType, first: object) -> _native.CompiledCallable | None:
+        """What drives a frame of ``function`` whose first argument is ``first``; None for CPython."""
+        if not is_driven(function):
             return None
-        if rules.lookup(function).kind is not RuleKind.INLINE:
-            return None
-        if function is callee:
-            return self.find_function(function)
-        family = self.family(owner)
-        if family is None:
-            child = self.find_function(function)
-        elif (child := family.get(function)) is None:
-            child = family[function] = self.make(function)
-        return None if child is None else types.MethodType(child, owner)
+        key = (id(function.__code__), id(function.__globals__))
+        shared = self.of_code.get(key)
+        if isinstance(first, torch.nn.Module):
+            owned = function.__code__.co_name != "__init__"
+        else:
+            owned = shared is not None and bool(shared.on_miss.__self__.limited)
+        if owned and (child := self.find_owned(key, function, first)) is not None:
+            return child
+        if shared is None:
+            if len(self.of_code) >= config.accumulated_cache_size_limit:
+                self.of_code.clear()
+            shared = self.of_code[key] = self.make(template(function))
+        return shared
 
-    def family(self, owner: object) -> dict[types.FunctionType, _native.CompiledCallable] | None:
-        """The children of an object's methods; None if nobody is told when the object dies."""
-        identity, of_objects = id(owner), self.of_objects
-        known = of_objects.get(identity)
-        if known is None:
-            try:
-                reference = weakref.ref(owner, lambda _: of_objects.pop(identity, None))
-            except TypeError:
+    def find_owned(
+        self, key: Key, function: types.FunctionType, owner: object
+    ) -> _native.CompiledCallable | None:
+        """The child of an object; None if it is to share, as there are too many like it."""
+        known = self.of_objects.get(id(owner)) or self.new_owner(owner)
+        child = None if known is None else known[1].get(key)
+        if known is not None and child is None:
+            made = self.with_owners.get(key, 0)
+            if key in self.short_lived or made >= config.accumulated_cache_size_limit:
                 return None
-            known = of_objects[identity] = (reference, {})
-        return known[1]
+            self.with_owners[key] = made + 1
+            child = known[1][key] = self.make(template(function))
+        return child
 
-    def find_function(self, function: types.FunctionType) -> _native.CompiledCallable | None:
-        """The child of a function that is called as such."""
-        key, table = (id(function.__code__), id(function.__globals__)), self.of_code
-        if not is_all_code(function):
-            key, table = id(function), self.of_functions
-        known = table.get(key)
-        if known is not None and (known[0] is function or same_code(known[0], function)):
-            return known[1]
-        if table is self.of_functions and not (may_be_kept(function) and self.may_stay(function)):
+    def new_owner(self, owner: object) -> tuple[weakref.ref, Made] | None:
+        """Room for the children of an object; None if nobody is told when it dies."""
+        identity, of_objects, short_lived = id(owner), self.of_objects, self.short_lived
+
+        def forget(_: weakref.ref) -> None:
+            _, made = of_objects.pop(identity, (None, {}))
+            for key, child in made.items():
+                if sum(entry.hits for entry in child.entries) <= 1:
+                    short_lived.add(key)
+
+        try:
+            reference = weakref.ref(owner, forget)
+        except TypeError:
             return None
-        known = table[key] = (function, self.make(function))
-        return known[1]
-
-    def may_stay(self, function: types.FunctionType) -> bool:
-        """Whether not too many functions of this code have been seen; if so, they are forgotten."""
-        seen = self.made_of_code.setdefault(function.__code__, [])
-        if len(seen) < config.cache_size_limit:
-            seen.append(id(function))
-            return True
-        forgotten = [self.of_functions.pop(identity, None) for identity in seen]
-        if any(forgotten):
-            count("limits", function.__qualname__)
-        return False
+        known = of_objects[identity] = (reference, {})
+        return known
 
     def clear(self) -> None:
         """Forget all."""
-        for table in (self.of_objects, self.of_code, self.of_functions, self.made_of_code):
+        for table in (self.of_code, self.of_objects, self.with_owners, self.short_lived):
             table.clear()
 
 
-PLAIN = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, str, int, float, type(None))
-"""What decorators close over: nothing that belongs to one call."""
-
-
-def may_be_kept(function: types.FunctionType) -> bool:
-    """Whether keeping a function alive keeps nothing that belongs to one call."""
-    return is_all_code(function) or is_named(function) or not keeps_data(function, set())
-
-
-def keeps_data(function: types.FunctionType, seen: set[int]) -> bool:
-    """Whether a function, or one that it closes over, closes over objects such as the locals of a call."""
-    seen.add(id(function))
-    held: list[object] = list(function.__defaults__ or ())
-    held += (function.__kwdefaults__ or {}).values()
-    for cell in function.__closure__ or ():
-        try:
-            held.append(cell.cell_contents)
-        except ValueError:
-            return True
-    if not all(isinstance(item, PLAIN) for item in held):
-        return True
-    inner = [item for item in held if isinstance(item, types.FunctionType) and id(item) not in seen]
-    return any(keeps_data(item, seen) for item in inner)
-
-
-def is_named(function: types.FunctionType) -> bool:
-    """Whether a module, or a class in it, has the function under its name."""
-    first, *rest = function.__qualname__.split(".")
-    module = sys.modules.get(function.__module__ or "")
-    for namespace in (getattr(module, "__dict__", {}), function.__globals__):
-        found = namespace.get(first)
-        for name in rest:
-            found = found.__dict__.get(name) if isinstance(found, type) else None
-        if found is function or getattr(found, "__func__", None) is function:
-            return True
-    return False
-
-
-def is_all_code(function: types.FunctionType) -> bool:
-    """Whether nothing but its code and globals decides what a call of a function does."""
-    return not (function.__closure__ or function.__defaults__ or function.__kwdefaults__)
-
-
-def same_code(known: types.FunctionType, function: types.FunctionType) -> bool:
-    """Whether two functions, of which the second is all code, are still exchangeable."""
-    return known.__code__ is function.__code__ and is_all_code(known)
+def template(function: types.FunctionType) -> types.FunctionType:
+    """A function of the same code that closes over nothing and has no defaults: it stands for all of them."""
+    code = function.__code__
+    cells = tuple(types.CellType() for _ in code.co_freevars)
+    same = types.FunctionType(code, function.__globals__, function.__name__, None, cells)
+    same.__qualname__, same.__module__ = function.__qualname__, function.__module__
+    return same

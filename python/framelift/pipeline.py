@@ -75,8 +75,10 @@ class Compilation:
         fullgraph: bool = False,
         dynamic: bool | None = None,
         recompile_limit: int | None = None,
+        takes_function: bool = False,
     ) -> None:
         self.function = function
+        self.takes_function = takes_function
         self.name = name
         self.backend = backend
         self.fullgraph = fullgraph
@@ -116,21 +118,24 @@ class Compilation:
             _native.compiling(before)
             lock.release()
 
-    def child_for(self, callee: object) -> Callable | None:
-        """What a break's call of ``callee`` runs instead: the same, compiled; None for plain CPython."""
-        return self.children.find(callee)
+    def child_for(self, function: types.FunctionType, first: object) -> _native.CompiledCallable | None:
+        """What drives a frame that a break's instruction enters; None for plain CPython."""
+        return self.children.find(function, first)
 
     def new_child(self, function: types.FunctionType) -> _native.CompiledCallable:
-        """A compiled callable with this one's options, whose records are shown with this one's."""
+        """A compiled callable for frames of a function's code, with this one's options, whose records are
+        shown with this one's."""
         child = Compilation(
             function,
             name=function.__qualname__,
             backend=self.backend,
             dynamic=self.dynamic,
             recompile_limit=self.recompile_limit,
+            takes_function=True,
         )
         child.records = self.records
         compiled = _native.CompiledCallable(function, None, child.miss)
+        compiled.takes_function = True
         compiled.child_for = child.child_for
         return compiled
 
@@ -154,7 +159,8 @@ class Compilation:
         record = self.new_record(failed)
         count("frames", "total")
         try:
-            entry = self.make_entry(ResumePoint(self.function, offset), arguments, record)
+            start = ResumePoint(self.function, offset, self.takes_function)
+            entry = self.make_entry(start, arguments, record)
         except (Unsupported, BackendFailed, Misuse, InternalError):
             raise
         except UserBackendError as error:
@@ -264,7 +270,7 @@ class Compilation:
                 raise
             for stop in failed.stops:
                 try:
-                    captured = capture_segment(start, arguments, policy, check=check, stop_after=stop)
+                    captured = capture_segment(start, arguments, policy, check=check, end=stop)
                 except CaptureFailed:
                     continue
                 if not failed.inner:
@@ -377,7 +383,9 @@ def assemble(
     if captured.stop is None:
         return _native.Entry(built.tree, run, graph_inputs, program, replayable, info)
     stop = (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
-    return _native.Entry(built.tree, run, graph_inputs, program, replayable, info, stop)
+    return _native.Entry(
+        built.tree, run, graph_inputs, program, replayable, info, stop, captured.stop.callees
+    )
 
 
 def check_reference(entry: _native.Entry, arguments: tuple[object, ...], name: str) -> None:

@@ -10,6 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter that is exact under the GIL and costs no atomic instruction.
@@ -52,9 +53,11 @@ pub struct Plan {
     /// None: the program's result is what the function returns. Else it is the state of the frame there, a
     /// tuple of locals and cells and then operands, the lowest first, with `UNBOUND` for empty places.
     pub stop: Option<Stop>,
+    /// The codes of the callees inside which the instruction there can't be captured.
+    pub codes: Option<Py<PyTuple>>,
 }
 
-/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None)`, or `Entry.cpython(tree, info)`.
+/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None)`, or `Entry.cpython(tree, info)`.
 #[pyclass(frozen, weakref, module = "framelift._native")]
 pub struct Entry {
     /// The facts.
@@ -114,7 +117,7 @@ impl Entry {
 impl Entry {
     #[new]
     #[allow(clippy::too_many_arguments)] // Python gives them, most of them by position in one place.
-    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None))]
+    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None))]
     fn new(
         py: Python<'_>,
         tree: Py<GuardTree>,
@@ -124,6 +127,7 @@ impl Entry {
         replayable: bool,
         info: Py<PyAny>,
         stop: Option<(u32, usize, usize)>,
+        codes: Option<Py<PyTuple>>,
     ) -> PyResult<Self> {
         let slots = tree.get().slot_count();
         let (slots_needed, outputs_needed) = (program.get().slots_needed, program.get().outputs_needed);
@@ -162,6 +166,7 @@ impl Entry {
             program,
             replayable,
             stop,
+            codes,
         };
         Ok(Self::with(tree, Some(plan), info))
     }
@@ -202,6 +207,15 @@ impl Entry {
     }
 
     #[getter]
+    fn codes(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
+        self.plan
+            .as_ref()?
+            .codes
+            .as_ref()
+            .map(|codes| codes.clone_ref(py))
+    }
+
+    #[getter]
     fn runs_in_cpython(&self) -> bool {
         self.plan.is_none()
     }
@@ -227,6 +241,7 @@ impl Entry {
         if let Some(plan) = &self.plan {
             visit.call(&plan.graph)?;
             visit.call(&plan.program)?;
+            visit.call(&plan.codes)?;
         }
         Ok(())
     }

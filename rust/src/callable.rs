@@ -21,11 +21,10 @@ use crate::cache::Counter;
 use crate::objects::Object;
 pub use bind::Call;
 use bind::Signature;
-pub use call::{Found, Hit, ask_child_for, call_function, find_entry, report_graph_error};
+pub use call::{Found, Hit, ask_child_for, call_function, find_entry, report_graph_error, use_code};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use resume_points::ResumePoints;
-pub use type_object::is_compiled;
 
 /// The instance. Owned references all, null only where it says so.
 #[repr(C)]
@@ -42,11 +41,14 @@ pub struct CompiledCallable {
     entries: Object,
     /// Entries of resume points inside the function; None while there are none.
     resume_points: Option<Box<ResumePoints>>,
-    /// Asked what to call in place of a callee at a break; None or null for nobody.
+    /// Asked for the compiled callable of a frame that a break's instruction enters; None or null for nobody.
     child_for: Object,
     /// The code object that `signature` describes; null before the first call.
     code: Object,
     signature: Signature,
+    /// Whether frames are driven for it (`frames`), and it is never called: then the function of the frame is
+    /// the last of the arguments, and its own function only stands for the code.
+    takes_function: bool,
     /// `__dict__`; null until something is stored.
     dictionary: Object,
     weak_references: Object,
@@ -77,6 +79,16 @@ impl CompiledCallable {
         } else {
             self.child_for
         }
+    }
+
+    /// Whether it is for frames, whose functions come with the arguments.
+    pub fn takes_function(&self) -> bool {
+        self.takes_function
+    }
+
+    /// How many objects a bound call has.
+    pub fn argument_count(&self) -> usize {
+        self.signature.count()
     }
 
     /// How many of the bound arguments are those of named parameters.

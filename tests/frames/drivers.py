@@ -6,13 +6,21 @@ next resume point follows. After a number of such breaks ``on_miss`` gives no mo
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
-from framelift._native import UNBOUND, CompiledCallable, Entry, ExitProgram, GuardTree
+from framelift._native import (
+    UNBOUND,
+    CompiledCallable,
+    Entry,
+    ExitProgram,
+    GuardTree,
+    set_frame_decisions,
+)
 from tests.frames import corpus
 
 PROLOGUE = {"COPY_FREE_VARS", "MAKE_CELL"}
@@ -87,18 +95,21 @@ def unchanged(code: CodeType, offset: int, count: int) -> Entry:
     return Entry(everything(count), None, [], program, False, None, stop=(offset, slots, count - slots))
 
 
-def at_start(function: FunctionType) -> Entry:
-    """The entry of offset 0 that does what makes the cells and stops behind that."""
+def at_start(function: FunctionType, *, of_frame: bool = False) -> Entry:
+    """The entry of offset 0 that does what makes the cells and stops behind that.
+
+    With ``of_frame`` it is that of a frame's child, which finds the function behind the arguments.
+    """
     code = function.__code__
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 4) + bool(code.co_flags & 8)
     names = slot_names(code)
-    nodes = [(-1, ("argument", index), [], index) for index in range(count)]
+    nodes: list[tuple] = [(-1, ("argument", index), [], index) for index in range(count)]
     slots: list[tuple[str, Any]] = [("slot", index) for index in range(count)]
     slots += [("const", UNBOUND)] * (len(names) - count)
     operations: list[tuple] = []
     if code.co_freevars:
-        nodes.append((-1, ("held", function), [], -1))
+        nodes.append((-1, ("argument", count) if of_frame else ("held", function), [], -1))
         nodes.append((count, ("function_field", "closure"), [], -1))
         for index in range(len(code.co_freevars)):
             nodes.append((count + 1, ("tuple_item", index), [], count + index))
@@ -114,7 +125,7 @@ def at_start(function: FunctionType) -> Entry:
             operations.append(("call", ("const", CellType), given, ()))
     operations.append(("tuple", slots))
     program = ExitProgram(operations, len(operations), ("result", len(operations) - 1))
-    tree = GuardTree(nodes, [], [], [], None, count)
+    tree = GuardTree(nodes, [], [], [], None, count + of_frame)
     return Entry(tree, None, [], program, False, None, stop=(offset, len(names), 0))
 
 
@@ -145,6 +156,54 @@ class Stepping:
         if self.keeps:
             callable_.add(entry, offset)
         return entry
+
+
+class Everywhere:
+    """Compiles ``function`` and every frame that its breaks enter, to break at each of their instructions.
+
+    ``decide`` is what ``set_frame_decisions`` is given; ``entered`` are the names of the frames that came.
+    """
+
+    def __init__(self, function: FunctionType, decide: Callable[[FunctionType], int]) -> None:
+        self.stepping = Stepping(function, 10**9)
+        self.decide = decide
+        self.entered: list[str] = []
+        self.children: dict[CodeType, CompiledCallable] = {}
+        self.stepping.compiled.child_for = self.child_for
+
+    def child_for(self, function: FunctionType, first: Any) -> CompiledCallable:
+        self.entered.append(function.__code__.co_name)
+        child = self.children.get(function.__code__)
+        if child is None:
+            child = self.children[function.__code__] = CompiledCallable(function, None, step_in_frame)
+            child.takes_function = True
+            child.child_for = self.child_for
+        return child
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        with deciding(self.decide):
+            return self.stepping.compiled(*arguments, **keywords)
+
+
+@contextlib.contextmanager
+def deciding(decide: Callable[[FunctionType], int]) -> Iterator[None]:
+    """With ``decide`` for the frames that breaks enter."""
+    before = set_frame_decisions(decide, ("disabled",))
+    try:
+        yield
+    finally:
+        set_frame_decisions(*before)
+
+
+def step_in_frame(callable_: CompiledCallable, arguments: tuple, failures: Callable, offset: int) -> Entry:
+    """The entry that stops where it starts, for the child of a frame: the function is the last argument."""
+    if offset == 0:
+        return at_start(callable_.function, of_frame=True)
+    count, slots = len(arguments) - 1, slot_count(callable_.function.__code__)
+    nodes = [(-1, ("argument", index), [], index) for index in range(count)]
+    tree = GuardTree(nodes, [], [], [], None, count + 1)
+    program = ExitProgram([("tuple", [("slot", index) for index in range(count)])], 1, ("result", 0))
+    return Entry(tree, None, [], program, False, None, stop=(offset, slots, count - slots))
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,8 @@ object, a value. It never leaves a capture: one that escapes the outermost frame
 
 from __future__ import annotations
 
+import types
+
 from framelift.capture.values import Constant, Instance, TupleObject, Value
 
 ARGUMENTS = BaseException.__dict__["args"]
@@ -18,12 +20,14 @@ EXIT_CODE = SystemExit.__dict__["code"]
 
 
 class Raised(Exception):
-    """A program's exception on its way to a handler; ``stack`` is where it was raised."""
+    """A program's exception on its way to a handler; ``stack`` is where it was raised, ``callees`` the codes
+    called there that have frames of their own in CPython."""
 
     def __init__(self, value: Instance) -> None:
         super().__init__(value)
         self.value = value
         self.stack: list[tuple] = []
+        self.callees: tuple[types.CodeType, ...] = ()
 
 
 def new_exception(cls: type[BaseException], arguments: list[Value]) -> Instance:

@@ -24,13 +24,12 @@ from framelift.capture.values import (
     GeneratorObject,
     IdentityNumber,
     Lazy,
-    MethodObject,
     Postponed,
     Symbol,
     Tensor,
     Value,
 )
-from framelift.children import may_be_kept
+from framelift.children import SUSPENDED, is_driven
 from framelift.config import config
 from framelift.guards import kinds
 from framelift.observe import reasons
@@ -55,8 +54,8 @@ class Interpreter:
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
-    ``before_raise``: the same at the first exception of the program; ``postponed``: text of data made so far;
-    ``called``: the number of the last call instruction and its callee.
+    ``before_raise``: the same at the first exception of the program, and in which callees that was;
+    ``postponed``: text of data made so far.
     """
 
     Raised = Raised
@@ -79,9 +78,8 @@ class Interpreter:
         self.handled: Value | None = None
         self.executed = 0
         self.done = 0
-        self.before_raise: int | None = None
+        self.before_raise: tuple[int, tuple[types.CodeType, ...]] | None = None
         self.postponed: list[Postponed] = []
-        self.called: tuple[int, Value | None] = (0, None)
         self.stop_at = -1
 
     def look(self, value: Value) -> Value:
@@ -92,38 +90,23 @@ class Interpreter:
         """``callee(*arguments, **keywords)``."""
         return calls.call(self, callee, arguments, keywords or {})
 
-    def note_call(self, callee: Value) -> None:
-        """The captured frame is about to call ``callee``."""
-        if len(self.frames) == 1:
-            self.called = (self.executed, callee)
-
-    def breaks_in_own_frame(self) -> bool:
-        """Whether a break in what the last instruction calls will be met again in a frame of its own.
-
-        So it is where the callee is Python code entered by a call: it is compiled as such when CPython makes
-        that call, if it may be kept (``children.py``).
-        """
-        number, callee = self.called
-        if number != self.executed or callee is None:
-            return False
-        callee = self.look(callee)
-        function = self.look(callee.function) if isinstance(callee, MethodObject) else callee
-        if isinstance(function, FunctionObject):
-            if function.real is None:
-                return not (function.closure or function.defaults or function.keyword_defaults)
-            return self.rule_of(function.real).kind is rules.RuleKind.INLINE and (
-                function is not callee or may_be_kept(function.real)
-            )
-        return isinstance(getattr(callee, "real", None), torch.nn.Module)
+    def driven_callees(self) -> tuple[types.CodeType, ...]:
+        """The codes of the active callees that have frames of their own, and are compiled in them, when the
+        captured frame's instruction is performed outside of a capture."""
+        callees = []
+        for frame in self.frames[1:]:
+            code, real = frame.decoded.code, frame.function.real
+            if not code.co_flags & SUSPENDED and not is_polyfill(code) and (real is None or is_driven(real)):
+                callees.append(code)
+        return tuple(dict.fromkeys(callees))
 
     def postpone(self, error: Break) -> Lazy:
         """Text of data: a value that breaks when it is looked at, as if there, where it was made.
 
         The exit can't make it: what it shows may be overwritten by then.
         """
-        error.stack = [active.position() for active in self.frames]
-        inner = len(self.frames) > 1 and self.breaks_in_own_frame()
-        text = Postponed(error, completed(self.frames[0], self.executed), inner)
+        self.place(error)
+        text = Postponed(error, completed(self.frames[0], self.executed))
         self.postponed.append(text)
         return Lazy(text, outside.Held(text, "text"))
 
@@ -219,7 +202,7 @@ class Interpreter:
                     self.unwind(frame, error)
         except Break as error:
             if not error.stack:
-                error.stack = [active.position() for active in self.frames]
+                self.place(error)
             raise
         finally:
             self.frames.pop()
@@ -252,20 +235,25 @@ class Interpreter:
                     self.unwind(frame, error)
         except Break as error:
             if not error.stack:
-                error.stack = [active.position() for active in self.frames]
+                self.place(error)
             raise
         finally:
             self.frames.pop()
             self.done = completed(frame, self.executed)
 
+    def place(self, error: Break | Raised) -> None:
+        """Write down where an error comes from."""
+        error.stack = [active.position() for active in self.frames]
+        error.callees = self.driven_callees()
+
     def unwind(self, frame: Frame, error: Raised) -> None:
         """Enter the frame's handler for an exception, or raise it on."""
         index = frame.current_index
         if not error.stack:
-            error.stack = [active.position() for active in self.frames]
+            self.place(error)
         if self.before_raise is None:
             outermost = self.frames[0]
-            self.before_raise = completed(outermost, self.executed)
+            self.before_raise = completed(outermost, self.executed), error.callees
         if error.value.slots is not None:
             error.value.slots[TRACEBACK] = RAISED
         if self.handled is not None and error.value.slots is not None and error.value is not self.handled:

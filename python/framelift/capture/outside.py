@@ -244,6 +244,18 @@ def open_function(vm: Interpreter, real: types.FunctionType, source: Source) -> 
     vm.guards.add(source, kinds.CodeIs(real.__code__))
     if not isinstance(source, Held):
         vm.guards.add(FunctionField(source, "globals"), kinds.Is(real.__globals__))
+    return function_value(vm, real, source)
+
+
+def open_function_of_frame(vm: Interpreter, real: types.FunctionType, source: Source) -> FunctionObject:
+    """The function of the frame that is captured: the entries are those of its code and globals anyway."""
+    value = vm.seen[id(real)] = function_value(vm, real, source)
+    vm.keep_alive.append(real)
+    return value
+
+
+def function_value(vm: Interpreter, real: types.FunctionType, source: Source) -> FunctionObject:
+    """The value of a function whose code and globals are known."""
     module = real.__globals__.get("__name__", "globals")
     return FunctionObject(
         real.__code__,

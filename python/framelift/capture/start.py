@@ -35,20 +35,36 @@ class Stop:
     """Where a segment ends that does not return: before the instruction at ``offset``.
 
     Its exit program gives a tuple of ``slot_count`` local slots (CPython's localsplus) and ``depth`` stack
-    items.
+    items. ``callees`` are the codes inside which the instruction can't be captured: they are compiled when it
+    is performed.
     """
 
     offset: int
     slot_count: int
     depth: int
+    callees: tuple[types.CodeType, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a capture is to end: after a number of instructions of the frame, before one that fails inside
+    ``callees``."""
+
+    instructions: int
+    callees: tuple[types.CodeType, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a segment begins: a function's code at a byte offset; 0 is its call."""
+    """Where a segment begins: a function's code at a byte offset; 0 is its call.
+
+    With ``takes_function`` the function itself is the last of the arguments, and ``function`` only has the
+    same code and globals: entries then hold for all functions that do.
+    """
 
     function: types.FunctionType
     offset: int = 0
+    takes_function: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +88,15 @@ class Captured:
 class CaptureFailed(Exception):
     """A segment that can't be captured to its end.
 
-    ``error`` is the break, ``guards`` what was looked at until then. ``stops`` are the numbers of
-    instructions after which a shorter segment may end, the longest first: before the one that can't be done;
-    before the first one that raised, as an exception that has been raised can't be made again; before text of
-    data was made, as the exit can't make it. ``inner`` says that the break is inside a call whose callee will
-    meet it again as a frame of its own.
+    ``error`` is the break, ``guards`` what was looked at until then. ``stops`` is where a shorter segment may
+    end, the longest first: before the instruction that can't be done; before the first one that raised, as an
+    exception that has been raised can't be made again; before text of data was made, as the exit can't make
+    it. ``inner`` says that the break is inside a callee that will meet it again in a frame of its own.
     """
 
-    def __init__(self, error: Break, guards: GuardSet, stops: tuple[int, ...], inner: bool) -> None:
+    def __init__(
+        self, error: Break, guards: GuardSet, stops: tuple[End, ...] = (), inner: bool = False
+    ) -> None:
         super().__init__(error)
         self.inner = inner
         self.error = error
@@ -88,29 +105,35 @@ class CaptureFailed(Exception):
 
 
 def capture_segment(
-    start: ResumePoint, arguments: tuple[object, ...], policy: Policy, *, check: bool, stop_after: int = -1
+    start: ResumePoint,
+    arguments: tuple[object, ...],
+    policy: Policy,
+    *,
+    check: bool,
+    end: End | None = None,
 ) -> Captured:
     """Capture a segment of one call.
 
     ``arguments`` are, at offset 0, the bound arguments in the order of the code's first local variables,
-    else the frame's slots and stack (``UNBOUND`` where there is NULL). With ``stop_after`` the segment ends
-    after that many instructions of the frame. With ``check`` the finished graph is verified. Raises
-    ``CaptureFailed``. The thread's torch state is as before, whatever happens.
+    else the frame's slots and stack (``UNBOUND`` where there is NULL). With an ``end`` the segment stops
+    there. With ``check`` the finished graph is verified. Raises ``CaptureFailed``. The thread's torch state
+    is as before, whatever happens.
     """
     guards = GuardSet()
     guards.require_state()
     if torch_internals.modes_active():
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
-        raise CaptureFailed(modes, guards, (), False)
+        raise CaptureFailed(modes, guards)
     builder = GraphBuilder(check=check)
     TABLES.add_late()
     vm = Interpreter(builder, guards, policy, TABLES)
-    vm.stop_at = stop_after
+    if end is not None:
+        vm.stop_at = end.instructions
     try:
         with preserved_torch_state() as before:
             try:
                 frame = start_frame(vm, start, arguments)
-                result, stop = run_segment(vm, frame)
+                result, stop = run_segment(vm, frame, end)
                 replay_state(vm, before)
                 leave_inference_modes(vm)
                 return finish(vm, frame, result, stop)
@@ -118,20 +141,37 @@ def capture_segment(
                 builder.close()
     except Break as error:
         guard_identities(vm)
-        stops = [vm.done] if vm.before_raise is None else [vm.done, vm.before_raise]
-        nested = len(error.stack) > 1 and error.reason is not reasons.TOO_DEEP
-        inner = nested and vm.breaks_in_own_frame()
-        stops += [text.done for text in reversed(vm.postponed)]
-        for text in vm.postponed:
-            if text.error is error:
-                stops, inner = [done for done in stops if done <= text.done], text.inner
-        raise CaptureFailed(error, guards, tuple(dict.fromkeys(stops)), inner) from error
+        raise CaptureFailed(error, guards, places_to_stop(vm, error), is_inner(error)) from error
+
+
+def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
+    """Where a shorter segment than the one that ``error`` ended may end."""
+    ends = [End(vm.done, error.callees)]
+    if vm.before_raise is not None:
+        ends.append(End(*vm.before_raise))
+    ends += [End(text.done, text.error.callees) for text in reversed(vm.postponed)]
+    for text in vm.postponed:
+        if text.error is error:
+            ends = [end for end in ends if end.instructions <= text.done]
+    first: dict[int, End] = {}
+    for end in ends:
+        first.setdefault(end.instructions, end)
+    return tuple(first.values())
+
+
+def is_inner(error: Break) -> bool:
+    """Whether a callee will meet the break again in a frame of its own."""
+    return bool(error.callees) and error.reason is not reasons.TOO_DEEP
 
 
 def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ...]) -> Frame:
     """The frame in the state that ``arguments`` describe."""
     function = start.function
-    value = outside.look(vm, Lazy(function, Held(function, function.__qualname__)))
+    if start.takes_function:
+        *arguments, given = arguments
+        value = outside.open_function_of_frame(vm, given, Argument(len(arguments), function.__qualname__))
+    else:
+        value = outside.look(vm, Lazy(function, Held(function, function.__qualname__)))
     assert isinstance(value, FunctionObject)
     try:
         frame = Frame(decode(value.code), value)
@@ -166,24 +206,24 @@ def open_state(vm: Interpreter, item: object, source: Argument, *, is_cell: bool
     return outside.look(vm, lazy) if is_cell else lazy
 
 
-def run_segment(vm: Interpreter, frame: Frame) -> tuple[Value, Stop | None]:
+def run_segment(vm: Interpreter, frame: Frame, end: End | None) -> tuple[Value, Stop | None]:
     """Interpret until the function returns or the segment stops; gives the result or the frame's state."""
     try:
         return vm.run(frame), None
     except Stopped:
-        return stopped_state(vm, frame)
+        return stopped_state(vm, frame, end.callees if end else ())
     except Raised as error:
         texts = ", ".join(
             repr(item.value) if isinstance(item, Constant) else "…" for item in arguments_of(error.value)
         )
         escaped = Break(reasons.ESCAPING_EXCEPTION, f"{error.value.cls.__name__}({texts})")
-        escaped.stack = error.stack
+        escaped.stack, escaped.callees = error.stack, error.callees
         raise escaped from None
     except RecursionError as error:
         raise Break(reasons.TOO_DEEP, str(error)) from error
 
 
-def stopped_state(vm: Interpreter, frame: Frame) -> tuple[Value, Stop]:
+def stopped_state(vm: Interpreter, frame: Frame, callees: tuple[types.CodeType, ...]) -> tuple[Value, Stop]:
     """The state of a frame that stops before its next instruction."""
     inst = frame.decoded.instructions[frame.index]
     if vm.handled is not None or not inst.resumable:
@@ -191,7 +231,7 @@ def stopped_state(vm: Interpreter, frame: Frame) -> tuple[Value, Stop]:
     unbound = Constant(_native.UNBOUND)
     slots = [unbound if value is None else value for value in frame.slots]
     stack = [unbound if value is EMPTY else value for value in frame.stack]
-    return TupleObject([*slots, *stack]), Stop(inst.offset, len(slots), len(stack))
+    return TupleObject([*slots, *stack]), Stop(inst.offset, len(slots), len(stack), callees)
 
 
 def replay_state(vm: Interpreter, before: tuple) -> None:

@@ -16,6 +16,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from types import CodeType
 from typing import NamedTuple
 
 from framelift.observe.reasons import (
@@ -68,8 +69,9 @@ class Break(Exception):
 
     ``detail`` says what was met this time, for developers; ``because`` is a sentence for the user that the
     row can't know (a rule's own reason, the message of ``graph_break``); ``context`` is more of what was met,
-    shown by name. ``stack`` holds the frames of the user's program, outermost first; the interpreter fills it
-    in.
+    shown by name. ``stack`` holds the frames of the user's program, outermost first, and ``callees`` the
+    codes of those inside the captured one that are compiled in frames of their own; the interpreter fills
+    them in.
     """
 
     def __init__(self, reason: Reason, detail: object = "", *, because: str = "", **context: object) -> None:
@@ -79,6 +81,7 @@ class Break(Exception):
         self.because = because
         self.context = {name: str(value) for name, value in context.items()}
         self.stack: list[tuple] = []
+        self.callees: tuple[CodeType, ...] = ()
 
     def add_frame(self, filename: str, line: int, function: str, positions: Positions | None = None) -> None:
         """Put a frame around those known so far: for an interpreter that unwinds from inside out."""

@@ -252,6 +252,23 @@ unsafe extern "C" fn set_child_for(object: Object, value: Object, _: *mut c_void
     })
 }
 
+unsafe extern "C" fn get_takes_function(object: Object, _: *mut c_void) -> Object {
+    boundary::attached(|py| {
+        // SAFETY: our instance.
+        let takes = unsafe { (*object.cast::<CompiledCallable>()).takes_function };
+        Ok(PyBool::new(py, takes).to_owned().into_any().into_ptr())
+    })
+}
+
+unsafe extern "C" fn set_takes_function(object: Object, value: Object, _: *mut c_void) -> c_int {
+    boundary::attached(|py| {
+        let takes = assigned(py, value)?.is_truthy()?;
+        // SAFETY: our instance.
+        unsafe { (*object.cast::<CompiledCallable>()).takes_function = takes };
+        Ok(0)
+    })
+}
+
 unsafe extern "C" fn clear_entries(object: Object, _: Object) -> Object {
     boundary::attached(|py| {
         if let Some(points) = resume_points(object).take() {
@@ -358,7 +375,15 @@ pub fn attributes() -> Vec<ffi::PyGetSetDef> {
             get_field,
             Some(set_child_for),
             offset_of!(CompiledCallable, child_for),
-            c"child_for(callee) -> callable | None, asked what to call in place of a callee at a break.",
+            c"child_for(function, first_argument) -> CompiledCallable | None, asked for the frames that a \
+              break's instruction enters.",
+        ),
+        attribute(
+            c"takes_function",
+            get_takes_function,
+            Some(set_takes_function),
+            0,
+            c"Whether it is for frames, whose functions come as the last argument.",
         ),
         attribute(
             c"resume_points",

@@ -11,6 +11,7 @@ use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
 use crate::callable::fingerprint::{self, fingerprint};
 use crate::callable::foreign_tracer::without_tracer;
+use crate::callable::type_object::is_compiled;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
 use crate::frames;
@@ -91,14 +92,36 @@ pub unsafe extern "C" fn compiled(
         // SAFETY: the vectorcall protocol; CPython calls this for our type only.
         unsafe {
             let call = arrived(arguments, flagged, names);
-            if !compiling::is_compiling()
-                && let Entered::Done(result) = enter(this, &call)
-            {
-                return result;
+            if frames::somebody_waits() {
+                return call_disarmed(this, &call);
             }
-            call_function(this, &call)
+            answer(this, &call)
         }
     })
+}
+
+/// The result of a call, by an entry or by CPython.
+#[inline]
+unsafe fn answer(this: *mut CompiledCallable, call: &Call) -> Object {
+    // SAFETY: the vectorcall protocol.
+    unsafe {
+        if !compiling::is_compiling()
+            && let Entered::Done(result) = enter(this, call)
+        {
+            return result;
+        }
+        call_function(this, call)
+    }
+}
+
+/// A call inside an instruction that a driver performs: what this callable runs is its own business.
+#[inline(never)]
+unsafe fn call_disarmed(this: *mut CompiledCallable, call: &Call) -> Object {
+    // SAFETY: the vectorcall protocol.
+    unsafe {
+        let _disarmed = frames::Disarmed::new();
+        answer(this, call)
+    }
 }
 
 /// `tp_vectorcall` while `passthrough` is set.
@@ -186,9 +209,7 @@ unsafe fn enter(this: *mut CompiledCallable, call: &Call) -> Entered {
     // SAFETY: the vectorcall protocol; `function` is a Python function.
     unsafe {
         let function = (*this).function.cast::<ffi::PyFunctionObject>();
-        if (*function).func_code != (*this).code {
-            read_signature(this, (*function).func_code);
-        }
+        use_code(this, (*function).func_code);
         let bound_self = (*this).bound_self;
         let given = call.positional + usize::from(!bound_self.is_null());
         if call.names.is_null() && (*this).signature.direct == given as isize {
@@ -200,6 +221,20 @@ unsafe fn enter(this: *mut CompiledCallable, call: &Call) -> Entered {
             }
         }
         bind_and_find_entry(this, call)
+    }
+}
+
+/// The next calls are of `code`, a code object.
+///
+/// # Safety
+/// The thread is attached; both are alive.
+#[inline]
+pub unsafe fn use_code(this: *mut CompiledCallable, code: Object) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (*this).code != code {
+            read_signature(this, code);
+        }
     }
 }
 
@@ -514,24 +549,37 @@ unsafe fn ask_on_miss(this: *mut CompiledCallable, offset: u32, arguments: &[Obj
     })
 }
 
-/// What `child_for(callee)` says: something to call, a new reference; or null for None. An exception is
-/// reported and means None: the callee itself can always be called.
+/// What `child_for(function, first_argument)` says: a compiled callable, a new reference; or null for None. An
+/// exception is reported and means None: CPython can always run the frame.
 ///
 /// # Safety
-/// The thread is attached; both objects are alive.
+/// The thread is attached; the objects are alive.
 #[cold]
-pub unsafe fn ask_child_for(child_for: Object, callee: Object) -> Object {
+pub unsafe fn ask_child_for(child_for: Object, function: Object, first: Object) -> Object {
     Python::attach(|py| {
         // SAFETY: the caller's promise; held here, because the attribute may be set meanwhile.
-        let (child_for, callee) = unsafe {
+        let (child_for, function, first) = unsafe {
             (
                 Bound::from_borrowed_ptr(py, child_for),
-                Bound::from_borrowed_ptr(py, callee),
+                Bound::from_borrowed_ptr(py, function),
+                Bound::from_borrowed_ptr(py, first),
             )
         };
-        match without_tracer(py, || child_for.call1((&callee,))) {
+        match without_tracer(py, || child_for.call1((&function, &first))) {
             Ok(answer) if answer.is_none() => null_mut(),
-            Ok(answer) => answer.into_ptr(),
+            Ok(answer) => {
+                let answer = answer.into_ptr();
+                // SAFETY: a live object.
+                unsafe {
+                    if is_compiled(answer) {
+                        return answer;
+                    }
+                    ffi::Py_DECREF(answer);
+                }
+                let error = PyTypeError::new_err("child_for must return a CompiledCallable or None");
+                error.write_unraisable(py, Some(&child_for));
+                null_mut()
+            }
             Err(error) => {
                 error.write_unraisable(py, Some(&child_for));
                 null_mut()

@@ -11,19 +11,22 @@
 //! happened: the first segment runs as that of a call without a stop does.
 
 use crate::boundary;
-use crate::cache::{Entry, Stop};
+use crate::cache::{Entry, Plan, Stop};
 use crate::callable::{self, Call, CompiledCallable, Found, Hit};
 use crate::execute::{Ran, run};
+use crate::frames::arms::Armed;
 use crate::frames::ffi::{
-    Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RETURNED, Step, View, framelift_end_frame,
-    framelift_enter_frame, framelift_expect_frame, framelift_expected_in_vain, framelift_is_observed,
-    framelift_leave_frame, framelift_link_frame, framelift_offer_interruption, framelift_perform,
-    framelift_point_at, framelift_python_callee, framelift_read_instruction, framelift_resume_frame,
-    framelift_throw_into_frame, framelift_unlink_frame,
+    Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RETURNED, Step, View, framelift_code_of,
+    framelift_end_frame, framelift_enter_frame, framelift_expect_frame, framelift_expected_in_vain,
+    framelift_function_of, framelift_is_observed, framelift_leave_frame, framelift_link_frame,
+    framelift_offer_interruption, framelift_perform, framelift_point_at, framelift_read_instruction,
+    framelift_resume_frame, framelift_throw_into_frame, framelift_unlink_frame,
 };
 use crate::frames::state::{take_operands, write};
+use crate::layout::code_signature;
 use crate::objects::{INLINE, Object, ObjectBuffer};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -91,9 +94,58 @@ unsafe extern "C" fn drive(context: *mut c_void, frame: *mut Frame) -> Object {
         // SAFETY: the shim gives back the context of `call_in_frame`, which waits for this to return.
         unsafe {
             let context = &mut *context.cast::<Context<'_, '_>>();
-            Driver::new(context.callable, frame).run(context.hit)
+            let driver = Driver::new(context.callable, frame);
+            driver.run(|driver| {
+                let next = driver.first_segment(context.hit);
+                // Or the objects would stay alive until the call is over.
+                context.hit.release_slots();
+                next
+            })
         }
     })
+}
+
+/// A fresh frame has come while `parent` performs an instruction: drives it as that of a child, if there is one.
+/// 1 with the result of the call, null for an exception; or 0, and nothing has happened.
+pub unsafe extern "C" fn drive_child(parent: Object, frame: *mut Frame, result: *mut Object) -> c_int {
+    // SAFETY: the shim gives a compiled callable, which it holds, and a frame of a Python function.
+    unsafe {
+        let (function, code) = (framelift_function_of(frame), framelift_code_of(frame));
+        let child_for = (*parent.cast::<CompiledCallable>()).child_for();
+        if child_for.is_null() || !may_drive(code, code_signature(code).flags) {
+            return 0;
+        }
+        let first = first_argument(frame, code);
+        let child = callable::ask_child_for(child_for, function, first);
+        if child.is_null() {
+            return 0;
+        }
+        let this = child.cast::<CompiledCallable>();
+        let drives = (*this).takes_function() && (*this).is_on();
+        if drives {
+            callable::use_code(this, code);
+            *result = boundary::raw(|| Driver::new(this, frame).run(|driver| driver.segment(0)));
+        }
+        ffi::Py_DECREF(child);
+        c_int::from(drives)
+    }
+}
+
+/// The first positional argument, borrowed; None where there is none.
+unsafe fn first_argument(frame: *mut Frame, code: Object) -> Object {
+    // SAFETY: the caller gives a fresh frame of this code: its parameters are bound.
+    unsafe {
+        let argument = if code_signature(code).positional > 0 {
+            *View::of(frame).slots
+        } else {
+            null_mut()
+        };
+        if argument.is_null() {
+            ffi::Py_None()
+        } else {
+            argument
+        }
+    }
 }
 
 /// What comes next. Places are code units.
@@ -114,6 +166,8 @@ struct Driver {
     callable: *mut CompiledCallable,
     frame: *mut Frame,
     linked: bool,
+    /// The codes of the callees in which the next instruction can't be captured: an owned tuple, or null.
+    codes: Object,
 }
 
 impl Driver {
@@ -122,20 +176,19 @@ impl Driver {
             callable,
             frame,
             linked: false,
+            codes: null_mut(),
         }
     }
 
     /// The whole call.
-    unsafe fn run(mut self, first: &mut Hit<'_>) -> Object {
+    unsafe fn run(mut self, first: impl FnOnce(&mut Self) -> Next) -> Object {
         // SAFETY: the frame is fresh and ours; each of the ends below gives it away.
         unsafe {
             if framelift_enter_frame() != 0 {
                 return framelift_end_frame(self.frame, null_mut());
             }
             DEPTH.set(DEPTH.get() + 1);
-            let mut next = self.first_segment(first);
-            // Or the objects would stay alive until the call is over.
-            first.release_slots();
+            let mut next = first(&mut self);
             loop {
                 next = match next {
                     Next::Break(unit) => self.perform(unit),
@@ -163,6 +216,7 @@ impl Driver {
         DEPTH.set(DEPTH.get() - 1);
         // SAFETY: pairs with `run` and `write_state`.
         unsafe {
+            ffi::Py_XDECREF(std::mem::replace(&mut self.codes, null_mut()));
             framelift_leave_frame();
             if self.linked {
                 framelift_unlink_frame(self.frame);
@@ -197,7 +251,9 @@ impl Driver {
             unsafe { (*self.callable).count_fallback() };
             return Next::Resume(unit);
         };
-        // SAFETY: the slots of a hit are alive.
+        // SAFETY: the slots of a hit are alive; the entry and its codes, too.
+        unsafe { self.name_codes(plan) };
+        // SAFETY: as above.
         match unsafe { run(plan, hit.slots) } {
             Ran::Done(result) if result.is_null() => Next::Throw(unit),
             Ran::Done(result) => match plan.stop {
@@ -209,6 +265,18 @@ impl Driver {
                 // SAFETY: an exception is set.
                 unsafe { callable::report_graph_error(self.callable, hit) };
                 Next::Resume(unit)
+            }
+        }
+    }
+
+    /// What the entry knows of the instruction before which it stops.
+    unsafe fn name_codes(&mut self, plan: &Plan) {
+        let codes = plan.codes.as_ref().map_or(null_mut(), Py::as_ptr);
+        if codes != self.codes {
+            // SAFETY: attached; the entry holds its tuple, and the old one is ours.
+            unsafe {
+                let old = std::mem::replace(&mut self.codes, ffi::Py_XNewRef(codes));
+                ffi::Py_XDECREF(old);
             }
         }
     }
@@ -243,15 +311,25 @@ impl Driver {
                 return Next::Throw(unit);
             }
             let instruction = instruction.assume_init();
-            let substitute = self.child(&instruction);
-            let outcome = framelift_perform(self.frame, &raw const instruction, substitute, &raw mut step);
-            ffi::Py_XDECREF(substitute);
+            let outcome = {
+                let _armed = self.arm();
+                framelift_perform(self.frame, &raw const instruction, &raw mut step)
+            };
             match outcome {
                 IN_CPYTHON => Next::Resume(instruction.first),
                 GOES_ON => self.after(&instruction, step.next),
                 RETURNED => Next::Return(step.value),
                 _ => Next::Throw(instruction.unit),
             }
+        }
+    }
+
+    /// What the instruction enters comes to `drive_child`, if there is somebody to ask for children.
+    unsafe fn arm(&self) -> Option<Armed> {
+        // SAFETY: the callable is alive while it is called; the codes are ours.
+        unsafe {
+            let asks = !(*self.callable).child_for().is_null() && (*self.callable).is_on();
+            asks.then(|| Armed::new(self.callable.cast(), self.codes))
         }
     }
 
@@ -272,38 +350,25 @@ impl Driver {
         }
     }
 
-    /// What `child_for` gives for a callee that is written in Python: a new reference, or null.
-    unsafe fn child(&self, instruction: &Instruction) -> Object {
-        // SAFETY: the operands of the call are on the frame's stack, which holds them.
-        unsafe {
-            let child_for = (*self.callable).child_for();
-            if child_for.is_null() || !(*self.callable).is_on() {
-                return null_mut();
-            }
-            let callee = framelift_python_callee(self.frame, instruction);
-            if callee.is_null() {
-                ffi::PyErr_Clear();
-                return null_mut();
-            }
-            let substitute = if callable::is_compiled(callee) {
-                null_mut()
-            } else {
-                callable::ask_child_for(child_for, callee)
-            };
-            ffi::Py_DECREF(callee);
-            substitute
-        }
-    }
-
     /// Tries the entries of the resume point at `unit`.
     unsafe fn segment(&mut self, unit: c_int) -> Next {
         let mut room = ObjectBuffer::<INLINE>::new();
         // SAFETY: the frame holds its objects while the entries are tried, and is linked.
         unsafe {
             let view = View::of(self.frame);
-            let state = room.nulls(view.used());
-            view.read(state);
             let callable = self.callable;
+            // A fresh frame is the call: its bound arguments.
+            let count = if unit == 0 {
+                (*callable).argument_count()
+            } else {
+                view.used()
+            };
+            let function = (*callable).takes_function();
+            let state = room.nulls(count + usize::from(function));
+            view.read(&mut state[..count]);
+            if function {
+                state[count] = framelift_function_of(self.frame);
+            }
             let found = callable::find_entry(callable, unit as u32 * 2, state, &mut |hit| {
                 if self.fits(hit.entry) {
                     self.run_segment(hit, unit)

@@ -1,7 +1,8 @@
-//! The C side: `csrc/shim.c`, `csrc/resume.c` and `csrc/step.c`, where each function says what it does.
+//! The C side: `csrc/shim.c`, `csrc/decide.c`, `csrc/resume.c` and `csrc/step.c`, where each function says what it does.
 
 use crate::objects::Object;
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::AtomicI32;
 
 /// CPython's `_PyInterpreterFrame`.
 #[repr(C)]
@@ -56,8 +57,33 @@ pub struct Expected {
     pub outer: *mut Expected,
 }
 
+/// `struct framelift_arms`: who performs an instruction. Owned references or null.
+#[repr(C)]
+pub struct Arms {
+    callable: Object,
+    codes: Object,
+}
+
+impl Arms {
+    /// To be written by `framelift_arm`.
+    pub const NONE: Self = Self {
+        callable: std::ptr::null_mut(),
+        codes: std::ptr::null_mut(),
+    };
+}
+
+/// Drives a fresh frame as a child of a callable: 1 with the result, or 0 if it is left to CPython.
+pub type DriveChild = unsafe extern "C" fn(Object, *mut Frame, *mut Object) -> c_int;
+
 unsafe extern "C" {
-    pub fn framelift_prepare_shim();
+    /// Expected calls and armed threads.
+    pub static framelift_waiting: AtomicI32;
+
+    pub fn framelift_prepare_shim(drive: DriveChild) -> c_int;
+    pub fn framelift_arm(callable: Object, codes: Object, before: *mut Arms);
+    pub fn framelift_put_back(before: *mut Arms);
+    pub fn framelift_exchange_decisions(decide: *mut Object, names: *mut Object);
+    pub fn framelift_forget_decisions();
     pub fn framelift_expect_frame(call: *mut Expected);
     pub fn framelift_expected_in_vain(call: *mut Expected) -> c_int;
 
@@ -73,6 +99,8 @@ unsafe extern "C" {
     pub fn framelift_leave_frame();
     pub fn framelift_is_observed(code: Object) -> c_int;
     pub fn framelift_offer_interruption() -> c_int;
+    pub fn framelift_function_of(frame: *mut Frame) -> Object;
+    pub fn framelift_code_of(frame: *mut Frame) -> Object;
     pub fn framelift_frame_of(frame_object: Object, unit: *mut c_int) -> *mut Frame;
 
     pub fn framelift_read_instruction(
@@ -80,11 +108,5 @@ unsafe extern "C" {
         first: c_int,
         instruction: *mut Instruction,
     ) -> c_int;
-    pub fn framelift_python_callee(frame: *mut Frame, instruction: *const Instruction) -> Object;
-    pub fn framelift_perform(
-        frame: *mut Frame,
-        instruction: *const Instruction,
-        substitute: Object,
-        step: *mut Step,
-    ) -> c_int;
+    pub fn framelift_perform(frame: *mut Frame, instruction: *const Instruction, step: *mut Step) -> c_int;
 }

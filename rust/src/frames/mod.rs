@@ -1,14 +1,17 @@
 //! Frames: calls whose compiled part stops inside the function.
 //!
 //! `csrc/` gives access to CPython's frames and performs single instructions. Here is what happens with
-//! them: `drive` takes a call from segment to break to segment, `state` reads and writes what a frame
+//! them: `drive` takes a call from segment to break to segment, `arms` says which frames reach it from a
+//! break's instruction, `state` reads and writes what a frame
 //! holds, `ffi` declares the C side, and `testing` starts frames anywhere, for tests.
 
+mod arms;
 mod drive;
 mod ffi;
 mod state;
 mod testing;
 
+pub use arms::{Disarmed, forget_decisions, somebody_waits};
 pub use drive::{call_in_frame, may_drive};
 
 use pyo3::prelude::*;
@@ -16,7 +19,10 @@ use pyo3::prelude::*;
 /// Adds `UNBOUND` and the functions for tests, and prepares the shim.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // SAFETY: attached, once, before any call can need a frame.
-    unsafe { ffi::framelift_prepare_shim() };
+    if unsafe { ffi::framelift_prepare_shim(drive::drive_child) } != 0 {
+        return Err(PyErr::fetch(module.py()));
+    }
+    module.add_function(wrap_pyfunction!(arms::set_frame_decisions, module)?)?;
     module.add_class::<state::Unbound>()?;
     module.add("UNBOUND", state::make_unbound(module.py())?)?;
     module.add_function(wrap_pyfunction!(testing::testing_start_at, module)?)?;

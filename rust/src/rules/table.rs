@@ -10,6 +10,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyFunction, PySet, PyString, PyTuple};
 
+use crate::frames;
+
 use super::canonical::unbound;
 use super::identity::{Found, Held, IdentityMap, Layer, Released, hold};
 
@@ -179,6 +181,7 @@ impl RuleTable {
     /// Gives an object a rule; `layer` is "user" or "row".
     fn assign(&self, object: Bound<'_, PyAny>, rule: Py<PyAny>, layer: &str) -> PyResult<()> {
         let object = Self::canonical(object)?;
+        frames::forget_decisions(object.py());
         self.rules.store(&object, layer_named(layer)?, rule)
     }
 
@@ -191,6 +194,7 @@ impl RuleTable {
 
     /// Forgets what predicates and module lists answered: the lists have changed.
     fn forget_answers(&self, py: Python<'_>) {
+        frames::forget_decisions(py);
         self.modules.bind(py).clear();
         let released = self.rules.with(py, |rules| rules.clear(Some(Layer::Predicate)));
         drop(released);
@@ -198,6 +202,7 @@ impl RuleTable {
 
     /// Forgets everything.
     fn clear(&self, py: Python<'_>) {
+        frames::forget_decisions(py);
         self.modules.bind(py).clear();
         let rules = self.rules.with(py, |rules| rules.clear(None));
         let pure = self.pure.with(py, |pure| pure.clear(None));

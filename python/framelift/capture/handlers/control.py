@@ -106,7 +106,6 @@ def call(vm, frame, inst):
         split = len(arguments) - len(inst.keywords)
         keywords = dict(zip(inst.keywords, arguments[split:], strict=True))
         arguments = arguments[:split]
-    vm.note_call(callee)
     frame.stack.append(calls.call(vm, callee, leading + arguments, keywords))
 
 
@@ -122,7 +121,6 @@ def call_function_ex(vm, frame, inst):
     arguments = vm.unpack(frame.stack.pop())
     first, second = frame.pop(2)
     callee = second if inst.null_first else first
-    vm.note_call(callee)
     frame.stack.append(calls.call(vm, callee, arguments, keywords))
 
 

@@ -58,15 +58,14 @@ class Postponed:
     """In the place of a lazy value's object: text of data. Looking at it raises ``error``.
 
     Most text made of tensors is the message of a check that holds. ``done`` is the number of instructions of
-    the captured frame before it was made, ``inner`` says that it was made in a callee that is compiled too.
+    the captured frame before it was made.
     """
 
-    __slots__ = ("done", "error", "inner")
+    __slots__ = ("done", "error")
 
-    def __init__(self, error: Break, done: int, inner: bool) -> None:
+    def __init__(self, error: Break, done: int) -> None:
         self.error = error
         self.done = done
-        self.inner = inner
 
 
 class Tensor(Value):
