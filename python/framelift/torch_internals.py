@@ -57,8 +57,25 @@ def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
 
 
 def is_fake_of(mode: FakeTensorMode, value: object) -> bool:
-    """Whether ``value`` is a fake tensor that belongs to ``mode``."""
+    """Whether ``value`` is a fake tensor that belongs to ``mode``, or a function transform's view of one."""
+    if type(value) is torch.Tensor:
+        value = inside_transforms(value)
     return getattr(value, "fake_mode", None) is mode
+
+
+def inside_transforms(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor below what function transforms that are running have put around it."""
+    functorch = torch._C._functorch
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor
+
+
+def outside_transforms() -> Any:
+    """A context in which no function transform is running."""
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    return temporarily_clear_interpreter_stack()
 
 
 def shape_source(name: str) -> Any:
@@ -438,6 +455,8 @@ def observe_dispatch(
 
 def storage_key(tensor: torch.Tensor) -> int:
     """A number shared by exactly the living tensors that share ``tensor``'s storage."""
+    if type(tensor) is torch.Tensor:
+        tensor = inside_transforms(tensor)
     try:
         return tensor.untyped_storage()._cdata
     except (NotImplementedError, RuntimeError):  # layouts without storage

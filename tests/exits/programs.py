@@ -474,7 +474,7 @@ def _():
 @exits("function-transform")
 def _():
     def f(x):
-        return torch.vmap(lambda row: row.dot(row))(x)
+        return torch.func.vjp(torch.sin, x)[0]
 
     return Case(f, (floats(3, 2),))
 
@@ -586,6 +586,6 @@ def _():
 @exits("set-order")
 def _():
     def f(x):
-        return x + 1, [name for name in {x.sin, "other"}]
+        return x + 1, len([1 for _ in {object(), "other"}])
 
     return Case(f, (floats(2),))

@@ -202,3 +202,16 @@ def test_nothing_leaks_in_modules_with_hooks():
         return net
 
     leaks(fresh(build), floats(2, 4))
+
+
+def test_keys_stored_again_keep_their_place():
+    def f(x, table):
+        table["new"] = x
+        table["other"] = 1
+        table["new"] = x * 2
+        del table["old"]
+        table["old"] = 2
+        table["new"] = x * 3
+        return x + 1
+
+    check(f, floats(2), {"old": 0})

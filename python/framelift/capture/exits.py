@@ -107,7 +107,7 @@ class ExitWriter:
     def _write_all(self, result: Value, records: list[Effect]) -> tuple[Operand, list[tuple]]:
         operand = self.operand(result)
         commits: list[tuple] = []
-        for record in records:
+        for record in without_overwritten(records):
             commits += self._commit(record)
         for tensor in self._tensors_with_attributes():
             names, values = zip(*mapping.items(self.vm, tensor.attributes), strict=True)
@@ -172,6 +172,8 @@ class ExitWriter:
         return [self.operand(value) for value in values]
 
     def _graph_output(self, node: Any) -> Operand:
+        if node.graph is not self.vm.graph.graph:
+            raise Break(reasons.NOT_REBUILDABLE, "a tensor of a function transform that leaves it")
         index = self._outputs.get(node)
         if index is None:
             index = self._outputs[node] = len(self.graph_outputs)
@@ -474,6 +476,26 @@ class ExitWriter:
                 pairs = mapping.items(self.vm, target)
                 return [("dict_clear", place), *(("dict_set", place, *self.operands(pair)) for pair in pairs)]
         raise AssertionError(target)
+
+
+def without_overwritten(records: list[Effect]) -> list[Effect]:
+    """The records with one store for each key of a dict, as nobody sees what was there meanwhile.
+
+    It stands where the first one stood, so that a new key keeps its place in the dict's order.
+    """
+    places: dict[tuple[int, str], int] = {}
+    kept: list[Effect] = []
+    for record in records:
+        match record:
+            case DictStore(mapping=target, key=Constant(value=str() as key)):
+                place = places.setdefault((id(target), key), len(kept))
+                if place < len(kept):
+                    kept[place] = record
+                    continue
+            case DictDelete(mapping=target):
+                places = {pair: place for pair, place in places.items() if pair[0] != id(target)}
+        kept.append(record)
+    return kept
 
 
 def const(value: object) -> Operand:

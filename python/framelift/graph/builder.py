@@ -104,6 +104,7 @@ class GraphBuilder:
         "_inputs",
         "_items",
         "_last_placeholder",
+        "_lifted",
         "_metadata",
         "_names",
         "_open_contexts",
@@ -111,11 +112,14 @@ class GraphBuilder:
         "_reads",
         "_symbols",
         "check",
+        "parent",
     )
 
-    def __init__(self, *, check: bool = False) -> None:
+    def __init__(self, *, check: bool = False, parent: GraphBuilder | None = None) -> None:
         self.check = check
-        self._metadata = Metadata()
+        self.parent = parent
+        self._metadata = Metadata() if parent is None else parent._metadata
+        self._lifted: dict[fx.Node, fx.Node] = {}
         self._graph = fx.Graph()
         self._inputs: list[GraphInput] = []
         self._names: set[str] = set()
@@ -127,6 +131,11 @@ class GraphBuilder:
         self._open_contexts: list[Any] = []
         self._symbols = InputSymbols()
         self._expressions = ShapeExpressions(self._symbols, self._read_symbol, self._emit_scalar)
+
+    @property
+    def graph(self) -> fx.Graph:
+        """The graph in the making."""
+        return self._graph
 
     @property
     def fake_mode(self) -> Any:
@@ -148,6 +157,8 @@ class GraphBuilder:
         A tensor has one placeholder: asking twice for the same object is the caller's mistake. Raises
         ``UnsupportedOperator`` for kinds of tensors that fake tensors don't know.
         """
+        if self.parent is not None:
+            return self.parent.tensor_input(tensor, source, dynamic)
         name = self._unique_name(str(source))
         fake = self._metadata.fake_input(tensor, name, dynamic)
         node = self._placeholder(name, fake)
@@ -166,6 +177,8 @@ class GraphBuilder:
 
         Raises ``UnsupportedOperator`` for what can't be one: bools, infinities, nan, ints beyond 64 bits.
         """
+        if self.parent is not None:
+            return self.parent.scalar_input(value, source)
         name = self._unique_name(str(source))
         if type(value) is int and -(2**63) <= value < 2**63:
             symbolic = torch_internals.symbolic_int(self.shape_env, value, name)
@@ -230,6 +243,7 @@ class GraphBuilder:
     def item(self, node: fx.Node, index: Any) -> fx.Node:
         """The node of one item of a tuple, list, named tuple or dictionary result; the same one every
         time."""
+        node = self._lift(node)
         key = (node, index)
         found = self._items.get(key)
         if found is None:
@@ -245,6 +259,9 @@ class GraphBuilder:
 
         Raises ``UnsupportedOperator`` for expressions that no node can compute.
         """
+        if self.parent is not None:
+            outer = self.parent.scalar(symbolic)
+            return self._lift(outer) if isinstance(outer, fx.Node) else outer
         return self._expressions.node(symbolic)
 
     def node_of(self, fake: torch.Tensor) -> fx.Node | None:
@@ -276,7 +293,7 @@ class GraphBuilder:
         value = node.meta[EXAMPLE]
         if isinstance(value, torch.Tensor):
             self._producers.setdefault(id(value), node)
-        elif is_symbolic(value):
+        elif is_symbolic(value) and self.parent is None:
             self._expressions.remember(value, node)
 
     def _begin_body(self, node: fx.Node) -> None:
@@ -313,7 +330,9 @@ class GraphBuilder:
     def _nodes(self, argument: Any) -> Any:
         """Arguments with symbolic numbers replaced by nodes that compute them."""
         if is_symbolic(argument):
-            return self._expressions.node(argument)
+            return self.scalar(argument)
+        if isinstance(argument, fx.Node):
+            return self._lift(argument)
         if isinstance(argument, tuple | list | dict | slice):
             return rebuild(argument, self._nodes)
         if argument is None or isinstance(argument, PLAIN_ARGUMENTS) or callable(argument):
@@ -325,6 +344,59 @@ class GraphBuilder:
     def depend_on_storage_offsets(self) -> None:
         """The caller has read a storage offset from a fake: those of the inputs become conditions."""
         self._metadata.offsets_matter = True
+
+    # --- bodies of function transforms -------------------------------------------------------------------
+
+    def body(self) -> GraphBuilder:
+        """A builder for a function that a transform calls: it takes nodes of this one as further inputs."""
+        return GraphBuilder(parent=self)
+
+    def body_input(self, example: torch.Tensor) -> fx.Node:
+        """A placeholder of a body for an argument of its function."""
+        return self._placeholder(self._unique_name("argument"), example)
+
+    def _lift(self, node: fx.Node) -> fx.Node:
+        """A node of this graph for one of this graph or of one around it."""
+        if node.graph is self._graph:
+            return node
+        if self.parent is None:
+            error = NotImplementedError(str(node))
+            raise UnsupportedOperator(error, str(node), "a tensor of a transform, used behind it")
+        outer = self.parent._lift(node)
+        found = self._lifted.get(outer)
+        if found is None:
+            found = self._lifted[outer] = self._placeholder(
+                self._unique_name(outer.name), outer.meta[EXAMPLE]
+            )
+        return found
+
+    def finish_body(self, outputs: Sequence[fx.Node]) -> tuple[fx.GraphModule, list[fx.Node]]:
+        """A body's module, and the nodes of the graph around it that are its further inputs, in order."""
+        self._graph.output(tuple(map(self._lift, outputs)))
+        for node in self._graph.nodes:
+            node.meta.clear()  # the examples are of levels that end with the transform
+        return torch_internals.graph_module(self._graph, "FrameliftBody"), list(self._lifted)
+
+    def run_transform(self, function: Callable[[], Any], inputs: Callable[[], Sequence[fx.Node]]) -> Answer:
+        """The answer of a call that captures a body on its way. Raises what ``function`` raises.
+
+        ``inputs`` gives, afterwards, the nodes that it had for arguments. Raises ``UnsupportedOperator`` if
+        it wrote to one of them.
+        """
+        value, random, written = self._metadata.run_transform(function)
+        reached = {
+            torch_internals.storage_key(tensor) for tensor in tensors_in(self._values(tuple(inputs())))
+        }
+        if not written.isdisjoint(reached):
+            error = NotImplementedError("write")
+            raise UnsupportedOperator(error, "transform", "a function transform that writes to its arguments")
+        return Answer(value, False, random)
+
+    def call_transform(
+        self, target: Callable[..., Any], inputs: Sequence[fx.Node], answer: Answer
+    ) -> fx.Node:
+        """Record the call of a transform whose answer is known."""
+        return self._record("call_function", target, tuple(inputs), {}, answer)
 
     # --- symbolic numbers --------------------------------------------------------------------------------
 

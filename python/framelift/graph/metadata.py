@@ -72,10 +72,11 @@ class Metadata:
         try:
             if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
                 raise NotImplementedError(f"tensor subclass {type(tensor).__qualname__}")
-            if tensor.is_inference() is torch.is_inference_mode_enabled():
-                return self._convert(tensor, name, dynamic)
-            with torch.inference_mode(tensor.is_inference()):
-                return self._convert(tensor, name, dynamic)
+            with torch_internals.outside_transforms():
+                if tensor.is_inference() is torch.is_inference_mode_enabled():
+                    return self._convert(tensor, name, dynamic)
+                with torch.inference_mode(tensor.is_inference()):
+                    return self._convert(tensor, name, dynamic)
         except Exception as error:
             raise UnsupportedOperator(
                 error, name, f"this tensor can't be an input of a graph: {error}"
@@ -141,6 +142,19 @@ class Metadata:
                 raise
             with torch_internals.operators_in_python():
                 return function(*args, **kwargs)
+
+    def run_transform(self, function: Callable[[], Any]) -> tuple[Any, bool, set[int]]:
+        """Run a function transform that asks for more answers on its way: its result, whether it drew random
+        numbers, and the storage of what it wrote to."""
+        random, written = self.random, self.written
+        self.random, self.written = False, set()
+        try:
+            with self.fake_mode, torch_internals.quiet_fake_tensors():
+                value = function()
+            return value, self.random, self.written
+        finally:
+            self.random |= random
+            self.written = written
 
     def _observe(self, overload: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Note the effects of one operator that is about to run on fakes."""

@@ -194,6 +194,7 @@ TORCH = (
         "operators that take functions are not captured yet",
         reasons.FUNCTION_TRANSFORM,
     ),
+    Modules("torch._higher_order_ops.associative_scan", _INLINE, "it calls other operators and transforms"),
     Modules(
         "torch.utils._python_dispatch",
         _SKIP,

@@ -3,11 +3,11 @@
 import os
 import types
 
-from framelift.capture.polyfills import builtins, containers, copying, libraries, patterns, texts
+from framelift.capture.polyfills import builtins, containers, copying, libraries, patterns, texts, transforms
 
 POLYFILLS = {
     name: function
-    for module in (builtins, containers, copying, libraries, patterns, texts)
+    for module in (builtins, containers, copying, libraries, patterns, texts, transforms)
     for name, function in vars(module).items()
     if hasattr(function, "replaces")
 }

@@ -54,3 +54,10 @@ def owns_storage(tensor: torch.Tensor) -> bool:
 def leave_to_cpython(what: str) -> None:
     """A polyfill meets something it does not cover: in capture a break, not the program's exception."""
     raise NotImplementedError(what)
+
+
+def apply_transform(
+    transform: Callable, function: Callable, options: dict, args: tuple, kwargs: dict
+) -> object:
+    """A call of what a transform of ``torch.func`` gives (during capture it becomes one node)."""
+    return transform(function, **options)(*args, **kwargs)

@@ -2,13 +2,14 @@
 
 from framelift import torch_internals
 from framelift.capture.natives.registry import marked
-from framelift.capture.torch_calls import checks, controls, state, tensors
+from framelift.capture.torch_calls import checks, controls, state, tensors, transforms
 
 TORCH_CALLS = [
     *marked(checks),
     *marked(controls),
     *marked(state),
     *marked(tensors),
+    *marked(transforms),
     *state.state_readers(),
     *state.compiling_flags(),
     *tensors.metadata_methods(),
