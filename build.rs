@@ -49,6 +49,7 @@ fn main() -> Result<(), String> {
         .file("csrc/resume.c")
         .file("csrc/shim.c")
         .file("csrc/step.c")
+        .file("csrc/step_exceptions.c")
         // Not -isystem: gcc would follow Debian's links to the headers of the build without assertions.
         .include(include_directory(&executable)?)
         .flag("-std=c11")

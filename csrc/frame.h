@@ -24,6 +24,7 @@
  *   reserve_, get_, set_code_word    a word of our own in every code object
  *   callee_at, object_at             what lies below the arguments of a call
  *   put_method, put_global           what goes there
+ *   take_raised, raise_again         the exception that is set, as an object
  *   end                              the frame is over: leaves it to CPython or clears it
  *   spell                            what an opcode means: see instruction.h
  *
@@ -48,6 +49,63 @@
 #include "instruction.h"
 
 typedef _PyInterpreterFrame Frame;
+
+/* One entry of an exception table: the handler of the units from `start` up to before `end`. */
+struct handler {
+    int start;
+    int end;
+    int unit;
+    int depth;                  /* operands that stay */
+    bool with_unit;             /* the unit that raised is pushed below the exception */
+};
+
+/* One number of an exception table, most significant bits first, six a byte. */
+static inline int
+table_number(const unsigned char **place)
+{
+    int number = **place & 63;
+
+    while (*(*place)++ & 64) {
+        number = number << 6 | (**place & 63);
+    }
+    return number;
+}
+
+/* Reads the entry at *place, which is then behind it; false at the end of the table. */
+static inline bool
+next_handler(PyCodeObject *code, const unsigned char **place, struct handler *handler)
+{
+    const unsigned char *first = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
+    int depth;
+
+    if (*place == NULL) {
+        *place = first;
+    }
+    if (*place >= first + PyBytes_GET_SIZE(code->co_exceptiontable)) {
+        return false;
+    }
+    handler->start = table_number(place);
+    handler->end = handler->start + table_number(place);
+    handler->unit = table_number(place);
+    depth = table_number(place);
+    handler->depth = depth >> 1;
+    handler->with_unit = depth & 1;
+    return true;
+}
+
+/* Whether an exception of the instruction at `unit` has a handler in the code, and which. */
+static inline bool
+find_handler(PyCodeObject *code, int unit, struct handler *handler)
+{
+    const unsigned char *place = NULL;
+
+    while (next_handler(code, &place, handler)) {
+        if (handler->start <= unit && unit < handler->end) {
+            return true;
+        }
+    }
+    return false;
+}
 
 #if PY_VERSION_HEX >= 0x030E0000
 #error "framelift knows the frames of CPython 3.11 to 3.13"

@@ -90,6 +90,27 @@ another_thread_waits(PyThreadState *thread)
     return _Py_atomic_load_relaxed(&thread->interp->ceval.gil_drop_request) != 0;
 }
 
+/* The exception that is set, an owned reference; none is set afterwards. */
+static inline PyObject *
+take_raised(void)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    PyException_SetTraceback(value, traceback == NULL ? Py_None : traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
+/* Sets `exception`, which is taken over, with the traceback it has. */
+static inline void
+raise_again(PyObject *exception)
+{
+    PyErr_Restore(Py_NewRef(Py_TYPE(exception)), exception, PyException_GetTraceback(exception));
+}
+
 /* Operands are gone already. Whoever called the eval function clears the frame. */
 static inline PyObject *
 end(PyThreadState *thread, Frame *frame, PyObject *value)
@@ -167,8 +188,10 @@ spell(int opcode, int argument, struct instruction *to)
     case LOAD_CLOSURE: IS(CELL);
     case LOAD_DEREF: IS(CELL_VALUE);
     case STORE_DEREF: IS(SET_CELL_VALUE);
+    case DELETE_DEREF: IS(UNSET_CELL_VALUE);
     case LOAD_GLOBAL: to->flag = argument & 1; argument >>= 1; IS(GLOBAL);
     case STORE_GLOBAL: IS(SET_GLOBAL);
+    case DELETE_GLOBAL: IS(UNSET_GLOBAL);
     case LOAD_ATTR: IS(ATTRIBUTE);
     case LOAD_METHOD: IS(METHOD);
     case STORE_ATTR: IS(SET_ATTRIBUTE);
@@ -200,7 +223,12 @@ spell(int opcode, int argument, struct instruction *to)
     case MAP_ADD: IS(ADD_TO_DICT);
     case LIST_EXTEND: IS(EXTEND_LIST);
     case LIST_TO_TUPLE: IS(TUPLE_OF_LIST);
+    case SET_UPDATE: IS(UPDATE_SET);
+    case DICT_UPDATE: IS(UPDATE_DICT);
+    case DICT_MERGE: IS(MERGE_KEYWORDS);
     case UNPACK_SEQUENCE: IS(UNPACK);
+    case UNPACK_EX: IS(UNPACK_WITH_REST);
+    case BUILD_STRING: IS(JOIN_STRINGS);
     case FORMAT_VALUE: to->flag = argument & 4; argument &= 3; IS(CONVERT_AND_FORMAT);
 
     case JUMP_FORWARD: JUMPS(JUMP_ALWAYS, argument);
@@ -226,7 +254,17 @@ spell(int opcode, int argument, struct instruction *to)
     case RETURN_VALUE: IS(RETURN_OPERAND);
     case IMPORT_NAME: IS(IMPORT_MODULE);
     case IMPORT_FROM: IS(IMPORT_ATTRIBUTE);
+    case MAKE_FUNCTION: IS(NEW_FUNCTION);
+    case LOAD_BUILD_CLASS: IS(CLASS_BUILDER);
     case BEFORE_WITH: IS(ENTER_CONTEXT);
+    case WITH_EXCEPT_START: IS(EXIT_CONTEXT_RAISED);
+
+    case LOAD_ASSERTION_ERROR: IS(ASSERTION_CLASS);
+    case RAISE_VARARGS: IS(RAISE);
+    case RERAISE: IS(RAISE_AGAIN);
+    case PUSH_EXC_INFO: IS(BEGIN_HANDLER);
+    case POP_EXCEPT: IS(END_HANDLER);
+    case CHECK_EXC_MATCH: IS(MATCHES_EXCEPTION);
     default: IS(CPYTHON_INSTRUCTION);
     }
 #undef IS

@@ -102,6 +102,7 @@ spell(int opcode, int argument, struct instruction *to)
 {
     switch (opcode) {
     case LOAD_CLOSURE: IS(CELL);
+    case MAKE_FUNCTION: IS(NEW_FUNCTION);
     case COMPARE_OP: argument >>= 4; IS(COMPARE);
     case FORMAT_VALUE: to->flag = argument & 4; argument &= 3; IS(CONVERT_AND_FORMAT);
     case FOR_ITER: JUMPS(NEXT_OR_JUMP, argument + 1);   /* not to the END_FOR there, but behind it */

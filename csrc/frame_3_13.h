@@ -39,31 +39,15 @@ point_at_running(Frame *frame, int unit)
     frame->instr_ptr = _PyCode_CODE(frame_code(frame)) + unit;
 }
 
-/* One number of an exception table, most significant bits first, six a byte. */
-static int
-table_number(const unsigned char **place)
-{
-    int number = **place & 63;
-
-    while (*(*place)++ & 64) {
-        number = number << 6 | (**place & 63);
-    }
-    return number;
-}
-
 /* Whether the handlers of `unit` are not those of the unit before it. */
 static bool
 handlers_change_at(PyCodeObject *code, int unit)
 {
-    const unsigned char *place = (const unsigned char *)PyBytes_AS_STRING(code->co_exceptiontable);
-    const unsigned char *last = place + PyBytes_GET_SIZE(code->co_exceptiontable);
+    const unsigned char *place = NULL;
+    struct handler handler;
 
-    while (place < last) {
-        int start = table_number(&place), length = table_number(&place);
-
-        (void)table_number(&place);     /* the handler */
-        (void)table_number(&place);     /* its depth */
-        if (start == unit || start + length == unit) {
+    while (next_handler(code, &place, &handler)) {
+        if (handler.start == unit || handler.end == unit) {
             return true;
         }
     }
@@ -144,6 +128,8 @@ spell(int opcode, int argument, struct instruction *to)
     case STORE_FAST_LOAD_FAST: IS(SET_LOCAL_THEN_LOCAL);
     case STORE_FAST_STORE_FAST: IS(SET_TWO_LOCALS);
     case TO_BOOL: IS(TRUTH);
+    case MAKE_FUNCTION: argument = 0; IS(NEW_FUNCTION);
+    case SET_FUNCTION_ATTRIBUTE: IS(SET_FUNCTION_PART);
     case CONVERT_VALUE: IS(CONVERT);
     case FORMAT_SIMPLE: IS(FORMAT);
     case FORMAT_WITH_SPEC: IS(FORMAT_WITH);

@@ -82,6 +82,20 @@ is_observed(PyThreadState *thread, PyCodeObject *code)
     return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL || is_monitored(thread, code);
 }
 
+/* The exception that is set, an owned reference; none is set afterwards. */
+static inline PyObject *
+take_raised(void)
+{
+    return PyErr_GetRaisedException();
+}
+
+/* Sets `exception`, which is taken over, with the traceback it has. */
+static inline void
+raise_again(PyObject *exception)
+{
+    PyErr_SetRaisedException(exception);
+}
+
 /* The unit of an instruction of the code that returns its operand, or the constant `value`; -1 if there is
  * none. `with_operand` says which of them. */
 static int
@@ -165,12 +179,16 @@ spell_common(int opcode, int argument, struct instruction *to)
     case DELETE_FAST: IS(UNSET_LOCAL);
     case LOAD_DEREF: IS(CELL_VALUE);
     case STORE_DEREF: IS(SET_CELL_VALUE);
+    case DELETE_DEREF: IS(UNSET_CELL_VALUE);
+    case LOAD_FAST_AND_CLEAR: IS(LOCAL_OR_NULL_TAKEN);
     case LOAD_GLOBAL: to->flag = argument & 1; argument >>= 1; IS(GLOBAL);
     case STORE_GLOBAL: IS(SET_GLOBAL);
+    case DELETE_GLOBAL: IS(UNSET_GLOBAL);
     case LOAD_ATTR:
         to->kind = argument & 1 ? METHOD : ATTRIBUTE;
         to->argument = argument >> 1;
         return;
+    case LOAD_SUPER_ATTR: to->flag = argument & 1; argument >>= 1; IS(SUPER_ATTRIBUTE);
     case STORE_ATTR: IS(SET_ATTRIBUTE);
     case DELETE_ATTR: IS(UNSET_ATTRIBUTE);
 
@@ -204,7 +222,12 @@ spell_common(int opcode, int argument, struct instruction *to)
     case SET_ADD: IS(ADD_TO_SET);
     case MAP_ADD: IS(ADD_TO_DICT);
     case LIST_EXTEND: IS(EXTEND_LIST);
+    case SET_UPDATE: IS(UPDATE_SET);
+    case DICT_UPDATE: IS(UPDATE_DICT);
+    case DICT_MERGE: IS(MERGE_KEYWORDS);
     case UNPACK_SEQUENCE: IS(UNPACK);
+    case UNPACK_EX: IS(UNPACK_WITH_REST);
+    case BUILD_STRING: IS(JOIN_STRINGS);
 
     case JUMP_FORWARD: JUMPS(JUMP_ALWAYS, argument);
     case JUMP_BACKWARD:
@@ -221,7 +244,16 @@ spell_common(int opcode, int argument, struct instruction *to)
     case RETURN_CONST: IS(RETURN_A_CONSTANT);
     case IMPORT_NAME: IS(IMPORT_MODULE);
     case IMPORT_FROM: IS(IMPORT_ATTRIBUTE);
+    case LOAD_BUILD_CLASS: IS(CLASS_BUILDER);
     case BEFORE_WITH: IS(ENTER_CONTEXT);
+    case WITH_EXCEPT_START: IS(EXIT_CONTEXT_RAISED);
+
+    case LOAD_ASSERTION_ERROR: IS(ASSERTION_CLASS);
+    case RAISE_VARARGS: IS(RAISE);
+    case RERAISE: IS(RAISE_AGAIN);
+    case PUSH_EXC_INFO: IS(BEGIN_HANDLER);
+    case POP_EXCEPT: IS(END_HANDLER);
+    case CHECK_EXC_MATCH: IS(MATCHES_EXCEPTION);
     default: IS(CPYTHON_INSTRUCTION);
     }
 }

@@ -85,6 +85,13 @@ framelift_throw_into_frame(Frame *frame, int unit)
     return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 1);
 }
 
+/* Whether somebody else has the frame object, so that the frame's locals outlive the call: a traceback, say. */
+int
+framelift_is_kept(Frame *frame)
+{
+    return frame->frame_obj != NULL && Py_REFCNT(frame->frame_obj) > 1;
+}
+
 /* The frame is over and returns `value`, which is taken over; NULL: it ends with the exception that is set,
  * and has never executed anything. Unlinked, without operands. */
 PyObject *
@@ -111,6 +118,32 @@ int
 framelift_is_observed(PyObject *code)
 {
     return is_observed(PyThreadState_Get(), (PyCodeObject *)code);
+}
+
+/* The exception that is being handled, borrowed; NULL for none. `beyond`: outside the generator that is innermost,
+ * whose own one is not looked at. */
+PyObject *
+framelift_handled_exception(int beyond)
+{
+    _PyErr_StackItem *state = PyThreadState_Get()->exc_info;
+
+    for (state = beyond ? state->previous_item : state; state != NULL; state = state->previous_item) {
+        if (state->exc_value != NULL && state->exc_value != Py_None) {
+            return state->exc_value;
+        }
+    }
+    return NULL;
+}
+
+/* Takes `exception` over, which may be None, and returns what the innermost generator or thread handled before. */
+PyObject *
+framelift_set_handled_exception(PyObject *exception)
+{
+    _PyErr_StackItem *state = PyThreadState_Get()->exc_info;
+    PyObject *before = state->exc_value;
+
+    state->exc_value = exception;
+    return before;
 }
 
 /* At a jump backwards: handlers of signals run, other threads have their turn, and an exception that another

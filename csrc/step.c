@@ -12,73 +12,11 @@
  * 2. User code runs while the operands are still on the stack, which owns them; they are released at once
  *    afterwards, the lowest first, also when an exception is set. Handlers are found by what lies below.
  */
-#include "frame.h"
-#include "step.h"
+#include "work.h"
 
 #include <stddef.h>
 
-/* One instruction under way. */
-struct work {
-    Frame *frame;
-    PyCodeObject *code;                     /* borrowed from the frame */
-    const struct instruction *instruction;
-    PyObject **top;                         /* the place above the highest operand */
-    int next;                               /* the unit to go on at */
-    PyObject *value;                        /* a returned value, owned */
-};
-
 typedef enum outcome (*performer)(struct work *work);
-
-/* Takes over one reference, or NULL for an empty place. */
-static inline void
-push(struct work *work, PyObject *value)
-{
-    *work->top++ = value;
-}
-
-/* Releases the highest `count` operands, lowest first. The stack is without them before that starts. */
-static void
-drop(struct work *work, int count)
-{
-    PyObject **bottom = work->top -= count;
-
-    for (int index = 0; index < count; index++) {
-        Py_XDECREF(bottom[index]);
-    }
-}
-
-/* Ends an instruction that takes `count` operands and leaves `result`, owned; NULL: an exception is set. */
-static enum outcome
-replace(struct work *work, int count, PyObject *result)
-{
-    drop(work, count);
-    if (result == NULL) {
-        return RAISED;
-    }
-    push(work, result);
-    return GOES_ON;
-}
-
-/* The same for an instruction without a result, with CPython's -1 for an exception. */
-static enum outcome
-consume(struct work *work, int count, int status)
-{
-    drop(work, count);
-    return status < 0 ? RAISED : GOES_ON;
-}
-
-static PyObject *
-truth(int answer)
-{
-    return answer < 0 ? NULL : Py_NewRef(answer ? Py_True : Py_False);
-}
-
-/* Borrowed. */
-static PyObject *
-name_of(struct work *work)
-{
-    return PyTuple_GET_ITEM(work->code->co_names, work->instruction->argument);
-}
 
 /* The stack. */
 
@@ -257,6 +195,31 @@ set_cell_value(struct work *work)
     return GOES_ON;
 }
 
+static enum outcome
+unset_cell_value(struct work *work)
+{
+    PyObject *object = cell_of(work), *old;
+
+    if (object == NULL || PyCell_GET(object) == NULL) {
+        return IN_CPYTHON;
+    }
+    old = PyCell_GET(object);
+    PyCell_SET(object, NULL);
+    Py_DECREF(old);
+    return GOES_ON;
+}
+
+/* A comprehension that runs in the frame keeps aside what its variables hold outside. */
+static enum outcome
+local_or_null_taken(struct work *work)
+{
+    PyObject **place = &work->frame->localsplus[work->instruction->argument];
+
+    push(work, *place);
+    *place = NULL;
+    return GOES_ON;
+}
+
 /* Globals: exact dictionaries only, the loop asks others in a way of its own. */
 
 static enum outcome
@@ -289,6 +252,18 @@ static enum outcome
 set_global(struct work *work)
 {
     return consume(work, 1, PyDict_SetItem(work->frame->f_globals, name_of(work), work->top[-1]));
+}
+
+static enum outcome
+unset_global(struct work *work)
+{
+    PyObject *globals = work->frame->f_globals;
+    int known = PyDict_CheckExact(globals) ? PyDict_Contains(globals, name_of(work)) : 0;
+
+    if (known == 0) {
+        return IN_CPYTHON;
+    }
+    return known < 0 || PyDict_DelItem(globals, name_of(work)) < 0 ? RAISED : GOES_ON;
 }
 
 /* Attributes. */
@@ -330,6 +305,26 @@ static enum outcome
 unset_attribute(struct work *work)
 {
     return consume(work, 1, PyObject_SetAttr(work->top[-1], name_of(work), NULL));
+}
+
+/* `super().name`, above `super`, the class and the object: the call has two arguments, or finds them in the
+ * frame. */
+static enum outcome
+super_attribute(struct work *work)
+{
+    PyObject *name = PyTuple_GET_ITEM(work->code->co_names, work->instruction->argument >> 1);
+    size_t count = work->instruction->argument & 1 ? 2 : 0;
+    PyObject *proxy = PyObject_Vectorcall(work->top[-3], work->top - 2, count, NULL);
+    PyObject *value = proxy == NULL ? NULL : PyObject_GetAttr(proxy, name);
+
+    Py_XDECREF(proxy);
+    if (value == NULL || !work->instruction->flag) {
+        return replace(work, 3, value);
+    }
+    drop(work, 3);
+    put_global(work->top, value);
+    work->top += 2;
+    return GOES_ON;
 }
 
 /* Operators. */
@@ -642,6 +637,47 @@ tuple_of_list(struct work *work)
     return replace(work, 1, PyList_AsTuple(work->top[-1]));
 }
 
+static enum outcome
+update_set(struct work *work)
+{
+    PyObject *set = work->top[-1 - work->instruction->argument], *result;
+
+    result = PyObject_CallMethod(set, "update", "(O)", work->top[-1]);
+    Py_XDECREF(result);
+    return consume(work, 1, result == NULL ? -1 : 0);
+}
+
+static enum outcome
+update_dict(struct work *work)
+{
+    PyObject *update = work->top[-1];
+    int status = PyDict_Update(work->top[-1 - work->instruction->argument], update);
+
+    if (status < 0 && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Format(PyExc_TypeError, "'%.200s' object is not a mapping", Py_TYPE(update)->tp_name);
+    }
+    return consume(work, 1, status);
+}
+
+/* `**more` in a call. Names given twice, and what is no dictionary, are the loop's: it knows the callee. */
+static enum outcome
+merge_keywords(struct work *work)
+{
+    PyObject *keywords = work->top[-1 - work->instruction->argument], *more = work->top[-1], *name, *value;
+    Py_ssize_t place = 0;
+
+    if (!PyDict_CheckExact(more)) {
+        return IN_CPYTHON;
+    }
+    while (PyDict_Next(more, &place, &name, &value)) {
+        if (!PyUnicode_CheckExact(name) || PyDict_Contains(keywords, name) != 0) {
+            PyErr_Clear();
+            return IN_CPYTHON;
+        }
+    }
+    return consume(work, 1, PyDict_Update(keywords, more));
+}
+
 /* Unpacking. */
 
 /* Fills `places` from the highest down with the items, owned; *filled says how many. Returns 0, or -1 with an
@@ -709,7 +745,70 @@ unpack(struct work *work)
     return status < 0 ? RAISED : GOES_ON;
 }
 
+/* `first, *rest, last = ...`: takes what comes before and after the star off the iterator, and pushes all so
+ * that the first item is on top. */
+static enum outcome
+unpack_with_rest(struct work *work)
+{
+    int before = work->instruction->argument & 0xFF, after = work->instruction->argument >> 8;
+    PyObject *sequence = work->top[-1], *iterator, *first, *rest, *item;
+    Py_ssize_t kept;
+
+    if (!may_be_iterable(sequence)) {
+        return IN_CPYTHON;
+    }
+    iterator = PyObject_GetIter(sequence);
+    first = iterator == NULL ? NULL : PyList_New(0);
+    while (first != NULL && PyList_GET_SIZE(first) < before) {
+        item = PyIter_Next(iterator);
+        if (item == NULL && !PyErr_Occurred()) {
+            PyErr_Format(PyExc_ValueError, "not enough values to unpack (expected at least %d, got %zd)",
+                         before + after, PyList_GET_SIZE(first));
+        }
+        if (item == NULL || PyList_Append(first, item) != 0) {
+            Py_CLEAR(first);
+        }
+        Py_XDECREF(item);
+    }
+    rest = first == NULL ? NULL : PySequence_List(iterator);
+    kept = rest == NULL ? 0 : PyList_GET_SIZE(rest) - after;
+    if (kept < 0) {
+        PyErr_Format(PyExc_ValueError, "not enough values to unpack (expected at least %d, got %zd)",
+                     before + after, before + PyList_GET_SIZE(rest));
+        Py_CLEAR(rest);
+    }
+    Py_XDECREF(iterator);
+    drop(work, 1);
+    if (rest != NULL) {
+        for (int index = after; index > 0; index--) {
+            push(work, Py_NewRef(PyList_GET_ITEM(rest, kept + index - 1)));
+        }
+        push(work, PyList_GetSlice(rest, 0, kept));
+        for (int index = before; index > 0; index--) {
+            push(work, Py_NewRef(PyList_GET_ITEM(first, index - 1)));
+        }
+        Py_DECREF(rest);
+    }
+    Py_XDECREF(first);
+    return PyErr_Occurred() ? RAISED : GOES_ON;
+}
+
 /* Strings. */
+
+static enum outcome
+join_strings(struct work *work)
+{
+    int count = work->instruction->argument;
+    PyObject *parts = PyTuple_New(count), *empty = PyUnicode_New(0, 0), *joined;
+
+    for (int index = 0; parts != NULL && index < count; index++) {
+        PyTuple_SET_ITEM(parts, index, Py_NewRef(work->top[index - count]));
+    }
+    joined = parts == NULL || empty == NULL ? NULL : PyUnicode_Join(empty, parts);
+    Py_XDECREF(parts);
+    Py_XDECREF(empty);
+    return replace(work, count, joined);
+}
 
 /* A new reference to value, str(value), repr(value) or ascii(value), for conversions 0 to 3. */
 static PyObject *
@@ -922,6 +1021,65 @@ return_a_constant(struct work *work)
     return RETURNED;
 }
 
+/* Functions and classes. */
+
+/* The part of a function that the flag of the instruction names. Borrowed: what is there is NULL. */
+static PyObject **
+part_of_function(PyObject *function, int flag)
+{
+    PyFunctionObject *object = (PyFunctionObject *)function;
+
+    switch (flag) {
+    case 1: return &object->func_defaults;
+    case 2: return &object->func_kwdefaults;
+    case 4: return &object->func_annotations;
+    default: return &object->func_closure;
+    }
+}
+
+/* Its code is on top, and below it the parts that the argument tells, the closure highest. */
+static enum outcome
+new_function(struct work *work)
+{
+    PyObject *function = PyFunction_New(work->top[-1], work->frame->f_globals);
+
+    drop(work, 1);
+    if (function == NULL) {
+        return RAISED;
+    }
+    for (int flag = 8; flag > 0; flag >>= 1) {
+        if (work->instruction->argument & flag) {
+            *part_of_function(function, flag) = *--work->top;
+        }
+    }
+    push(work, function);
+    return GOES_ON;
+}
+
+static enum outcome
+set_function_part(struct work *work)
+{
+    PyObject *function = work->top[-1];
+
+    *part_of_function(function, work->instruction->argument) = work->top[-2];
+    work->top[-2] = function;
+    work->top--;
+    return GOES_ON;
+}
+
+static enum outcome
+class_builder(struct work *work)
+{
+    PyObject *builtins = work->frame->f_builtins, *builder;
+
+    builder = PyDict_CheckExact(builtins) ? PyDict_GetItemString(builtins, "__build_class__") : NULL;
+    if (builder == NULL) {
+        return IN_CPYTHON;
+    }
+    push(work, Py_NewRef(builder));
+    return GOES_ON;
+}
+
 /* Imports. */
 
 static enum outcome
@@ -1034,10 +1192,14 @@ static const performer performers[KIND_COUNT] = {
     [CELL] = cell,
     [CELL_VALUE] = cell_value,
     [SET_CELL_VALUE] = set_cell_value,
+    [UNSET_CELL_VALUE] = unset_cell_value,
+    [LOCAL_OR_NULL_TAKEN] = local_or_null_taken,
     [GLOBAL] = global,
     [SET_GLOBAL] = set_global,
+    [UNSET_GLOBAL] = unset_global,
     [ATTRIBUTE] = attribute,
     [METHOD] = method,
+    [SUPER_ATTRIBUTE] = super_attribute,
     [SET_ATTRIBUTE] = set_attribute,
     [UNSET_ATTRIBUTE] = unset_attribute,
     [POSITIVE] = positive,
@@ -1069,7 +1231,12 @@ static const performer performers[KIND_COUNT] = {
     [ADD_TO_DICT] = add_to_dict,
     [EXTEND_LIST] = extend_list,
     [TUPLE_OF_LIST] = tuple_of_list,
+    [UPDATE_SET] = update_set,
+    [UPDATE_DICT] = update_dict,
+    [MERGE_KEYWORDS] = merge_keywords,
     [UNPACK] = unpack,
+    [UNPACK_WITH_REST] = unpack_with_rest,
+    [JOIN_STRINGS] = join_strings,
     [CONVERT_AND_FORMAT] = convert_and_format,
     [CONVERT] = convert,
     [FORMAT] = format,
@@ -1088,9 +1255,19 @@ static const performer performers[KIND_COUNT] = {
     [CALL_UNPACKED] = call_unpacked,
     [RETURN_OPERAND] = return_operand,
     [RETURN_A_CONSTANT] = return_a_constant,
+    [NEW_FUNCTION] = new_function,
+    [SET_FUNCTION_PART] = set_function_part,
+    [CLASS_BUILDER] = class_builder,
     [IMPORT_MODULE] = import_module,
     [IMPORT_ATTRIBUTE] = import_attribute,
     [ENTER_CONTEXT] = enter_context,
+    [EXIT_CONTEXT_RAISED] = exit_context_raised,
+    [ASSERTION_CLASS] = assertion_class,
+    [RAISE] = raise_exception,
+    [RAISE_AGAIN] = raise_handled,
+    [BEGIN_HANDLER] = begin_handler,
+    [END_HANDLER] = end_handler,
+    [MATCHES_EXCEPTION] = matches_exception,
 };
 
 /* Reads the instruction that starts at `first`. `bytes` is co_code: without specialisation, caches zero. */
@@ -1136,6 +1313,31 @@ framelift_read_instruction(Frame *frame, int first, struct instruction *instruct
     return 0;
 }
 
+/* Whether the code from `first` on does nothing but tidy the frame up and raise what it was entered with. Such are
+ * the handlers that the compiler adds: at the end of an `except`, around a comprehension. */
+int
+framelift_is_cleanup(Frame *frame, int first)
+{
+    PyObject *bytes = PyCode_GetCode(frame_code(frame));
+    struct instruction instruction = {.next = first, .kind = NO_OPERATION};
+    bool tidies = bytes != NULL;
+
+    while (tidies && instruction.kind != RAISE_AGAIN) {
+        read_instruction(bytes, instruction.next, &instruction);
+        switch (instruction.kind) {
+        case NO_OPERATION: case POP: case COPY_OPERAND: case SWAP_OPERANDS: case CONSTANT:
+        case SET_LOCAL: case UNSET_LOCAL: case SET_CELL_VALUE: case UNSET_CELL_VALUE: case SET_GLOBAL:
+        case UNSET_GLOBAL: case SET_TWO_LOCALS: case END_HANDLER: case RAISE_AGAIN: break;
+        default: tidies = false;
+        }
+    }
+    if (bytes == NULL) {
+        PyErr_Clear();
+    }
+    Py_XDECREF(bytes);
+    return tidies;
+}
+
 /* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`
  * afterwards. */
 enum outcome
@@ -1151,7 +1353,7 @@ framelift_perform(Frame *frame, const struct instruction *instruction, struct st
     };
     enum outcome outcome;
 
-    if (perform == NULL || !can_raise_at(work.code, instruction)) {
+    if (perform == NULL || (!can_raise_at(work.code, instruction) && !is_covered(&work))) {
         return IN_CPYTHON;
     }
     point_at_running(frame, instruction->unit);

@@ -16,6 +16,12 @@ class Unbound:
 UNBOUND: Final[Unbound]
 """Stands for an empty place among the locals and operands of a frame."""
 
+def handled_exception(beyond: bool = False, /) -> BaseException | None:
+    """What the thread is handling; ``beyond``: outside the generator that runs innermost."""
+
+def set_handled_exception(exception: BaseException | None, /) -> BaseException | None:
+    """Replace what the innermost generator or the thread handles; gives what it was."""
+
 @final
 class CompiledCallable:
     """What ``compile`` returns for a function; with a ``bound_self``, that comes before the arguments."""
@@ -83,6 +89,7 @@ class Entry:
         info: Any,
         stop: tuple[int, int, int] | None = None,
         codes: tuple[CodeType, ...] | None = None,
+        outdated: Sequence[int] = [],
     ) -> Entry: ...
     @staticmethod
     def cpython(tree: GuardTree, info: Any) -> Entry: ...

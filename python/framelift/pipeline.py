@@ -21,6 +21,7 @@ import traceback
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from framelift import _native, codegen, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
@@ -241,10 +242,13 @@ class Compilation:
         started = time.perf_counter()
         try:
             captured = self.capture(start, arguments, record)
-        except CaptureFailed as failed:
-            return self.entry_in_cpython(failed, arguments, record)
         finally:
             record.capture_seconds = time.perf_counter() - started
+        if isinstance(captured, CaptureFailed):
+            try:
+                return self.entry_in_cpython(captured, arguments, record)
+            finally:
+                del captured  # its traceback leads back to this frame
         record.guards = captured.guards
         run = self.run_backend(captured, record)
         if run is None and captured.graph is not None:
@@ -257,26 +261,30 @@ class Compilation:
         count("frames", "ok")
         return entry
 
-    def capture(self, start: ResumePoint, arguments: tuple[object, ...], record: CaptureRecord) -> Captured:
+    def capture(
+        self, start: ResumePoint, arguments: tuple[object, ...], record: CaptureRecord
+    ) -> Captured | CaptureFailed:
         """Capture a segment to the function's return, or up to the instruction that can't be done.
 
-        The second is a graph break: the segment is captured again and stops before that instruction.
+        The second is a graph break: the segment is captured again and stops before that instruction. No
+        handler of ours is entered meanwhile: the exception that the program handles is a part of its state.
         """
         policy, check = self.policy(), config.raise_internal_errors
+        capture = partial(capture_segment, start, arguments, policy, check=check)
+        whole = attempt(capture)
+        shorter = None
         try:
-            return capture_segment(start, arguments, policy, check=check)
-        except CaptureFailed as failed:
-            if self.fullgraph or not can_stop(start.function):
-                raise
-            for stop in failed.stops:
-                try:
-                    captured = capture_segment(start, arguments, policy, check=check, end=stop)
-                except CaptureFailed:
-                    continue
-                if not failed.inner:
-                    self.note_break(failed.error, record)
-                return captured
-            raise
+            if isinstance(whole, Captured) or self.fullgraph or not can_stop(start.function):
+                return whole
+            for stop in whole.stops:
+                shorter = attempt(capture, end=stop)
+                if isinstance(shorter, Captured):
+                    if not whole.counted_elsewhere:
+                        self.note_break(whole.error, record)
+                    return shorter
+            return whole
+        finally:
+            del whole, shorter  # a failure's traceback leads back to this frame
 
     def note_break(self, error: Break, record: CaptureRecord) -> None:
         """Count and record a graph break."""
@@ -337,6 +345,14 @@ class Compilation:
         compiled.passthrough = True
 
 
+def attempt(capture: Callable[..., Captured], **options: object) -> Captured | CaptureFailed:
+    """What a capture gives, with its failure as a result."""
+    try:
+        return capture(**options)
+    except CaptureFailed as failed:
+        return failed
+
+
 def can_stop(function: types.FunctionType) -> bool:
     """Whether segments of a function may end in the middle of its frame."""
     return not function.__code__.co_flags & SUSPENDED
@@ -380,11 +396,10 @@ def assemble(
     built = build(guards, argument_count)
     program = _native.ExitProgram(captured.operations, captured.commit_at, captured.result)
     info = EntryInfo(built, ReferenceTree(guards), record)
-    if captured.stop is None:
-        return _native.Entry(built.tree, run, graph_inputs, program, replayable, info)
-    stop = (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
+    stop = captured.stop and (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
+    codes = captured.stop and captured.stop.callees
     return _native.Entry(
-        built.tree, run, graph_inputs, program, replayable, info, stop, captured.stop.callees
+        built.tree, run, graph_inputs, program, replayable, info, stop, codes, captured.outdated
     )
 
 

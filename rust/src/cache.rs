@@ -55,9 +55,12 @@ pub struct Plan {
     pub stop: Option<Stop>,
     /// The codes of the callees inside which the instruction there can't be captured.
     pub codes: Option<Py<PyTuple>>,
+    /// For a segment that returns: the local slots which do not hold then what they did at its beginning.
+    pub outdated: Box<[usize]>,
 }
 
-/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None)`, or `Entry.cpython(tree, info)`.
+/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=())`, or
+/// `Entry.cpython(tree, info)`.
 #[pyclass(frozen, weakref, module = "framelift._native")]
 pub struct Entry {
     /// The facts.
@@ -117,7 +120,7 @@ impl Entry {
 impl Entry {
     #[new]
     #[allow(clippy::too_many_arguments)] // Python gives them, most of them by position in one place.
-    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None))]
+    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=vec![]))]
     fn new(
         py: Python<'_>,
         tree: Py<GuardTree>,
@@ -128,6 +131,7 @@ impl Entry {
         info: Py<PyAny>,
         stop: Option<(u32, usize, usize)>,
         codes: Option<Py<PyTuple>>,
+        outdated: Vec<usize>,
     ) -> PyResult<Self> {
         let slots = tree.get().slot_count();
         let (slots_needed, outputs_needed) = (program.get().slots_needed, program.get().outputs_needed);
@@ -167,6 +171,7 @@ impl Entry {
             replayable,
             stop,
             codes,
+            outdated: outdated.into_boxed_slice(),
         };
         Ok(Self::with(tree, Some(plan), info))
     }

@@ -9,6 +9,8 @@ PYTEST_DONT_REWRITE: the assertions here belong to the programs.
 from __future__ import annotations
 
 import contextlib
+import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -114,6 +116,121 @@ def outer_of_break(x: torch.Tensor, notes: list) -> torch.Tensor:
     y = with_break_inside(x.sin(), 2.0)
     notes.append("after")
     return y.cos()
+
+
+@framelift.disable
+def refuse(kind: type[Exception] | None) -> None:
+    """A break that may raise."""
+    if kind is not None:
+        raise kind("refused")
+
+
+@framelift.disable
+def shown(error: BaseException | None) -> list:
+    """An exception with its contexts, and their lines here."""
+    found = []
+    while error is not None:
+        lines = [place.lineno for place in traceback.extract_tb(error.__traceback__)]
+        found.append((repr(error), lines, repr(error.__cause__), error.__suppress_context__))
+        error = error.__context__
+    return found
+
+
+@program(floats(3), each(ValueError, None, ValueError), [])
+def break_raises(x, kind, notes):
+    y = x.sin()
+    try:
+        y = y + 1
+        refuse(kind)
+        y = y * 2
+    except KeyError:
+        notes.append("another")
+    except ValueError as error:
+        notes.append(str(error))
+        notes.append(shown(sys.exc_info()[1]))
+        y = y.cos()
+    else:
+        y = y.exp()
+    finally:
+        y = y - 1
+        notes.append(sys.exc_info()[0])
+    return y.abs()
+
+
+@program(floats(3), [])
+def raised_again(x, notes):
+    for i in range(4):
+        try:
+            try:
+                refuse(ValueError if i % 2 else None)
+                if i == 2:
+                    continue
+                x = x + i
+            except ValueError as error:
+                x = x.sin()
+                if i == 1:
+                    raise KeyError(i) from error
+                raise
+            finally:
+                x = x.cos()
+        except (KeyError, ValueError) as error:
+            notes.append(shown(error))
+            if i == 3:
+                break
+    else:
+        x = x.tan()
+    return x
+
+
+@program(floats(3), [], each(True, False, True))
+def managers_that_see_it(x, notes, swallow):
+    with Noted(notes, swallow=True), torch.no_grad():
+        with Noted(notes, swallow=swallow):
+            x = x.sin()
+            refuse(ValueError)
+        with contextlib.suppress(KeyError):
+            x = x.cos()
+            refuse(KeyError)
+        with scaled(notes) as by:
+            x = x * by
+            refuse(IndexError)
+    return x.tan(), torch.is_grad_enabled()
+
+
+@program(floats(3), [])
+def contexts(x, notes):
+    try:
+        {}["first"]
+    except KeyError:
+        try:
+            x = x.sin()
+            [][len(notes)]
+        except IndexError as error:
+            notes.append(shown(error))
+            notes.append(traceback.format_exc().count("refuse"))
+            try:
+                refuse(ValueError)
+            except ValueError as last:
+                notes.append(shown(last))
+        x = x.cos()
+        notes.append(repr(sys.exc_info()[1]))
+    return x, sys.exc_info()
+
+
+@program(floats(3), each(1, 2, 1), [])
+def left_by_finally(x, how, notes):
+    for i in range(3):
+        try:
+            if how == i:
+                refuse(ValueError)
+            x = x + 1
+        finally:
+            notes.append(i)
+            if how == 1:
+                continue
+            if how == 2 and i == 2:
+                return x.sin()  # noqa: B012
+    return x.cos()
 
 
 @program(floats(3), [floats(3), floats(3)])

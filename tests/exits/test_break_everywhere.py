@@ -73,7 +73,20 @@ def executed(program: Everyday) -> frozenset[int]:
                 function(*given.positional)
         finally:
             sys.settrace(before)
-    return frozenset(found & decode(function.__code__).index_at.keys())
+    return frozenset(found & decode(function.__code__).index_at.keys() - on_the_way(function.__code__))
+
+
+def on_the_way(code: CodeType) -> set[int]:
+    """Offsets that an exception passes on its way to a handler of the program: no segment begins there."""
+    known = list(dis.get_instructions(code))
+    found = set()
+    for handler in decode(code).handlers:
+        target = decode(code).instructions[handler.target_index].offset
+        for inst in itertools.dropwhile(lambda inst: inst.offset < target, known):
+            found.add(inst.offset)
+            if inst.opname in ("PUSH_EXC_INFO", "RERAISE"):
+                break
+    return found
 
 
 @pytest.mark.stress

@@ -6,6 +6,7 @@ Each may be called any number of times; what one call does must not depend on th
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -641,6 +642,170 @@ def finally_return(a):
     return "end"
 
 
+def chain(error):
+    """An exception and what it came from, each with its lines in the functions here."""
+    found = []
+    while error is not None:
+        lines = [
+            (place.name, place.lineno)
+            for place in traceback.extract_tb(error.__traceback__)
+            if place.filename == __file__
+        ]
+        found.append((repr(error), lines, repr(error.__cause__), error.__suppress_context__))
+        error = error.__context__
+    return found
+
+
+def reraised(a):
+    r = []
+    for i in range(4):
+        try:
+            try:
+                try:
+                    r.append(10 // (i - a))
+                    boom(i)
+                except ZeroDivisionError:
+                    r.append(sys.exc_info()[0])
+                    raise
+                finally:
+                    r.append(repr(sys.exc_info()[1]))
+            except ArithmeticError as error:
+                if i == 1:
+                    raise KeyError(i) from error
+                if i == 2:
+                    raise KeyError(i) from None
+                raise LookupError(i)  # noqa: B904
+            except ValueError as error:
+                error.args = ("changed",)
+                raise error
+        except Exception as error:
+            r.append(chain(error))
+            r.append(traceback.format_exc().count("line"))
+        r.append(sys.exc_info())
+    return r
+
+
+def left_early(a):
+    r = []
+    for i in range(6):
+        try:
+            r.append(10 // (i - a))
+            if i == 3:
+                continue
+            if i == 4:
+                break
+        except ZeroDivisionError:
+            if i == 1:
+                continue
+            r.append(repr(sys.exc_info()[1]))
+            if i == 2:
+                break
+        finally:
+            r.append(("finally", sys.exc_info()[0]))
+            if i == 0:
+                continue
+    else:
+        r.append("else")
+    try:
+        boom(a)
+    finally:
+        return r  # noqa: B012
+
+
+def handler_raises(a):
+    try:
+        with Manager(a > 1), Manager():
+            try:
+                boom(a)
+            except ValueError:
+                return undefined_name  # noqa: F821
+            finally:
+                if a:
+                    {}["key"]
+    finally:
+        note(chain(sys.exc_info()[1]))
+    return "suppressed"
+
+
+def no_exception(a):
+    try:
+        raise  # noqa: PLE0704
+    except RuntimeError as error:
+        r = [str(error)]
+    for wrong in (a, a.__class__, None, Manager):
+        try:
+            raise wrong
+        except TypeError as error:
+            r.append(str(error))
+        try:
+            raise ValueError from wrong
+        except (TypeError, ValueError) as error:
+            r.append(repr(error))
+        try:
+            try:
+                raise ValueError
+            except wrong:
+                r.append("no class")
+        except (TypeError, ValueError) as error:
+            r.append((repr(error), repr(error.__context__)))
+    return r
+
+
+def unpacked_with_rest(a):
+    r = []
+    for items in (range(5), "abc", iter([1, 2]), {}, 3):
+        try:
+            first, second, *rest, last = items
+            r.append((first, second, rest, last))
+        except (TypeError, ValueError) as error:
+            r.append(str(error))
+    *start, end = a
+    return r, start, end, {*a, *"xy"}
+
+
+def merged(a):
+    r = []
+    for more in ({"b": 2}, {"a": 1}, {1: 2}, [("c", 3)], a):
+        try:
+            r.append(dict(a=0, **more, z=9))
+        except TypeError as error:
+            r.append(str(error))
+        try:
+            r.append({"a": 0, **more})
+        except TypeError as error:
+            r.append(str(error))
+    try:
+        r.append({1, *a, *3})
+    except TypeError as error:
+        r.append(str(error))
+    return r
+
+
+def definitions(a, b=2):
+    class Local(Manager):
+        kept = a
+
+        def both(self, c: int = b, *, d=a) -> tuple:
+            return super().__enter__().kept, self.suppresses, b, c, d  # noqa: F821
+
+    made = Local()
+    del b
+    try:
+        made.both()
+    except NameError as error:
+        return made.both.__annotations__, made.both.__kwdefaults__, Local.__qualname__, str(error)
+
+
+def deleted_global(a):
+    global counter
+    counter = a
+    del counter
+    try:
+        del counter
+    except NameError as error:
+        return str(error)
+
+
 @dataclass(frozen=True)
 class Case:
     """A function, or what makes one, and the arguments of one call."""
@@ -735,4 +900,19 @@ CASES = [
     case(finally_return, 0),
     case(finally_return, 2),
     case(finally_return, 5),
+    case(reraised, 0),
+    case(reraised, 1),
+    case(reraised, 2),
+    case(reraised, 3),
+    *[case(left_early, number) for number in range(6)],
+    case(handler_raises, 0),
+    case(handler_raises, 1),
+    case(handler_raises, 2),
+    case(no_exception, 1),
+    case(unpacked_with_rest, (1, 2, 3)),
+    odd(unpacked_with_rest, 1),
+    case(merged, {}),
+    odd(merged, 1),
+    case(definitions, 1),
+    case(deleted_global, 1),
 ]

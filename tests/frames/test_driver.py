@@ -243,14 +243,19 @@ class TestExceptions:
             except LookupError as error:
                 return repr(error)
 
+        asked = []
+
         def on_miss(callable_, arguments, failures, offset):
-            raise LookupError("from on_miss")
+            asked.append(offset)
+            if len(asked) == 1:
+                raise LookupError("from on_miss")
 
         code = guarded.__code__
         call = compiled(
             guarded, stops(code, call_offset(code), [], [*callee_and_null(spy), 1], 0), on_miss=on_miss
         )
         assert call() == "LookupError('from on_miss')"
+        assert asked == [after_call(code), offset_of(code, "PUSH_EXC_INFO") + 2]
 
     def test_of_a_graph(self):
         def fails(*inputs):

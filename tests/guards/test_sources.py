@@ -112,6 +112,7 @@ TABLE = [
     (sources.Descriptor(VALUE, PARTIAL, "func"), [], [functools.partial(print), 1]),
     (sources.Descriptor(VALUE, Pair.first, "first"), [Pair(MARK, 0)], [Pair(0, MARK), 1]),
     (sources.Held(MARK, "MARK"), [None], []),
+    (sources.HandledException(), [], [None]),
 ]
 
 
@@ -128,6 +129,27 @@ def test_source(source, value, expected):
     made.collect(source)
     assert holds(made, value) is expected
     assert holds(made, value) is expected
+
+
+def test_the_handled_exception():
+    error = ValueError()
+    inner = guard_set((sources.HandledException(), Is(error)))
+    beyond = guard_set((sources.HandledException(beyond=True), Is(error)))
+
+    def asked():
+        yield holds(inner, None), holds(beyond, None)
+        try:
+            raise KeyError
+        except KeyError:
+            yield holds(inner, None), holds(beyond, None)
+
+    generator = asked()
+    try:
+        raise error
+    except ValueError:
+        assert (holds(inner, None), holds(beyond, None)) == (True, False)
+        assert list(generator) == [(True, True), (False, True)]
+    assert not holds(inner, None)
 
 
 def test_every_source_is_in_the_table():

@@ -291,7 +291,7 @@ def test_error_of_an_operator_is_caught():
         except RuntimeError:
             return x + 1
 
-    check(f, floats(2, 3), floats(2, 3), graphs=0, breaks=1)
+    check(f, floats(2, 3), floats(2, 3), graphs=1, breaks=1)
 
 
 def test_stop_iteration_and_lookup_errors():

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import types
 
-from framelift.capture.values import Constant, Instance, TupleObject, Value
+from framelift.capture.values import Constant, Instance, Lazy, Opaque, TupleObject, Value
+from framelift.guards.sources import Descriptor
 
 ARGUMENTS = BaseException.__dict__["args"]
 CAUSE = BaseException.__dict__["__cause__"]
@@ -58,3 +59,13 @@ def arguments_of(value: Instance) -> list[Value]:
     """The ``args`` of an exception made during capture."""
     arguments = (value.slots or {}).get(ARGUMENTS)
     return arguments.items if isinstance(arguments, TupleObject) else []
+
+
+def details(exception: Instance) -> list[Value]:
+    """Class, exception and traceback, as ``__exit__`` and ``sys.exc_info`` have them."""
+    if exception.real is None:
+        trace = Opaque(types.TracebackType, "a traceback")
+    else:
+        source = Descriptor(exception.source, TRACEBACK, "__traceback__")
+        trace = Lazy(exception.real.__traceback__, source)
+    return [Constant(exception.cls), exception, trace]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from framelift import rules
+from framelift import _native, rules
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
@@ -32,10 +32,12 @@ from framelift.capture.values import (
 from framelift.children import SUSPENDED, is_driven
 from framelift.config import config
 from framelift.guards import kinds
+from framelift.guards.sources import HandledException
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
 if TYPE_CHECKING:
+    from framelift.capture.decode.instruction import Instruction
     from framelift.capture.frame import Frame
     from framelift.capture.policy import Policy
     from framelift.capture.tables import Tables
@@ -51,11 +53,12 @@ class Interpreter:
     ``tables``: handlers, polyfills and torch calls by the callable they stand for.
     ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``tensor_fields``,
     ``type_lookups``, ``type_stores``: what was opened, so that an object has one value.
-    ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled.
+    ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
+    ``handled_at_start`` until a handler begins or ends.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
-    ``before_raise``: the same at the first exception of the program, and in which callees that was;
-    ``postponed``: text of data made so far.
+    ``last``: the last instruction begun; ``raises``: the same as ``done`` for exceptions of the program, and
+    in which callees that was; ``postponed``: text of data made so far.
     """
 
     Raised = Raised
@@ -75,10 +78,12 @@ class Interpreter:
         self.identities: dict[int, Value] = {}
         self.identity_numbers: dict[int, IdentityNumber] = {}
         self.frames: list[Frame] = []
-        self.handled: Value | None = None
+        self.handled_at_start = Lazy(_native.handled_exception(), HandledException())
+        self.handled: Value = self.handled_at_start
         self.executed = 0
         self.done = 0
-        self.before_raise: tuple[int, tuple[types.CodeType, ...]] | None = None
+        self.last: Instruction | None = None
+        self.raises: list[tuple[int, tuple[types.CodeType, ...]]] = []
         self.postponed: list[Postponed] = []
         self.stop_at = -1
 
@@ -240,6 +245,7 @@ class Interpreter:
         finally:
             self.frames.pop()
             self.done = completed(frame, self.executed)
+            self.last = frame.decoded.instructions[frame.current_index]
 
     def place(self, error: Break | Raised) -> None:
         """Write down where an error comes from."""
@@ -251,15 +257,13 @@ class Interpreter:
         index = frame.current_index
         if not error.stack:
             self.place(error)
-        if self.before_raise is None:
-            outermost = self.frames[0]
-            self.before_raise = completed(outermost, self.executed), error.callees
+        self.raises.append((completed(self.frames[0], self.executed), error.callees))
         if error.value.slots is not None:
             error.value.slots[TRACEBACK] = RAISED
-        if self.handled is not None and error.value.slots is not None and error.value is not self.handled:
+        if error.value.slots is not None and error.value is not self.handled:
             context = error.value.slots.get(CONTEXT)
             if isinstance(context, Constant) and context.value is None:
-                error.value.slots[CONTEXT] = self.handled
+                error.value.slots[CONTEXT] = self.context()
         handler = frame.decoded.handler_for(index)
         if handler is None:
             raise error
@@ -268,6 +272,18 @@ class Interpreter:
             frame.stack.append(Constant(index))
         frame.stack.append(error.value)
         frame.index = handler.target_index
+
+    def context(self) -> Value:
+        """What an exception raised now gets as its context; at the start nobody looks at it for that."""
+        return self.handled if self.handled is self.handled_at_start else self.handled_exception()
+
+    def handled_exception(self) -> Value:
+        """The exception being handled, looked at: an instance or None."""
+        handled = self.look(self.handled)
+        if self.handled is not self.handled_at_start and isinstance(handled, Constant):
+            beyond = HandledException(beyond=True)
+            return self.look(Lazy(_native.handled_exception(beyond.beyond), beyond))
+        return handled
 
     def resume(
         self, generator: GeneratorObject, sent: Value, error: Raised | None = None

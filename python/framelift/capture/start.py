@@ -11,6 +11,7 @@ import torch
 from framelift import _native, torch_internals
 from framelift.capture import outside
 from framelift.capture.decode import UndecodableCode, decode
+from framelift.capture.decode.instruction import RaiseVarargs, Reraise
 from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, arguments_of
 from framelift.capture.exits import ExitWriter, Operand
@@ -73,7 +74,8 @@ class Captured:
 
     ``graph`` is None if it computes nothing on tensors. ``operations``, ``commit_at`` and ``result`` are the
     exit program (``exits.py``); ``builder`` gives the shape conditions once the backend has compiled.
-    ``stop`` is None where the segment ends with the function's return.
+    ``stop`` is None where the segment ends with the function's return; ``outdated`` are then the local slots
+    of a continued frame which don't hold what they did at the segment's beginning.
     """
 
     graph: FinishedGraph | None
@@ -83,22 +85,24 @@ class Captured:
     commit_at: int
     result: Operand
     stop: Stop | None
+    outdated: tuple[int, ...]
 
 
 class CaptureFailed(Exception):
     """A segment that can't be captured to its end.
 
     ``error`` is the break, ``guards`` what was looked at until then. ``stops`` is where a shorter segment may
-    end, the longest first: before the instruction that can't be done; before the first one that raised, as an
-    exception that has been raised can't be made again; before text of data was made, as the exit can't make
-    it. ``inner`` says that the break is inside a callee that will meet it again in a frame of its own.
+    end, the longest first: before the instruction that can't be done; before one that raised, as an exception
+    that has been raised can't be made again; before text of data was made, as the exit can't make it. With
+    ``counted_elsewhere`` the break is inside a callee that will meet it again in a frame of its own; or an
+    exception goes on whose raising was a break.
     """
 
     def __init__(
-        self, error: Break, guards: GuardSet, stops: tuple[End, ...] = (), inner: bool = False
+        self, error: Break, guards: GuardSet, stops: tuple[End, ...] = (), counted_elsewhere: bool = False
     ) -> None:
         super().__init__(error)
-        self.inner = inner
+        self.counted_elsewhere = counted_elsewhere
         self.error = error
         self.guards = guards
         self.stops = stops
@@ -133,22 +137,26 @@ def capture_segment(
         with preserved_torch_state() as before:
             try:
                 frame = start_frame(vm, start, arguments)
+                before_it = list(frame.slots)
                 result, stop = run_segment(vm, frame, end)
                 replay_state(vm, before)
+                replay_handled(vm)
                 leave_inference_modes(vm)
-                return finish(vm, frame, result, stop)
+                pairs = zip(before_it, frame.slots, strict=True)
+                outdated = tuple(i for i, (old, new) in enumerate(pairs) if new is not old)
+                return finish(vm, frame, result, stop, outdated if start.offset and stop is None else ())
             finally:
                 builder.close()
     except Break as error:
         guard_identities(vm)
-        raise CaptureFailed(error, guards, places_to_stop(vm, error), is_inner(error)) from error
+        elsewhere = is_inner(error) or goes_on(vm, error)
+        raise CaptureFailed(error, guards, places_to_stop(vm, error), elsewhere) from error
 
 
 def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
     """Where a shorter segment than the one that ``error`` ended may end."""
     ends = [End(vm.done, error.callees)]
-    if vm.before_raise is not None:
-        ends.append(End(*vm.before_raise))
+    ends += [End(*place) for place in (*vm.raises[:-3:-1], *vm.raises[:1])]
     ends += [End(text.done, text.error.callees) for text in reversed(vm.postponed)]
     for text in vm.postponed:
         if text.error is error:
@@ -162,6 +170,12 @@ def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
 def is_inner(error: Break) -> bool:
     """Whether a callee will meet the break again in a frame of its own."""
     return bool(error.callees) and error.reason is not reasons.TOO_DEEP
+
+
+def goes_on(vm: Interpreter, error: Break) -> bool:
+    """Whether the break is an exception that is raised once more after its handler, by the captured frame."""
+    again = isinstance(vm.last, RaiseVarargs | Reraise) and getattr(vm.last, "count", 0) == 0
+    return again and error.reason is reasons.EXCEPTION_FROM_OUTSIDE and len(error.stack) == 1
 
 
 def start_frame(vm: Interpreter, start: ResumePoint, arguments: tuple[object, ...]) -> Frame:
@@ -226,8 +240,8 @@ def run_segment(vm: Interpreter, frame: Frame, end: End | None) -> tuple[Value, 
 def stopped_state(vm: Interpreter, frame: Frame, callees: tuple[types.CodeType, ...]) -> tuple[Value, Stop]:
     """The state of a frame that stops before its next instruction."""
     inst = frame.decoded.instructions[frame.index]
-    if vm.handled is not None or not inst.resumable:
-        raise Break(reasons.NOT_REBUILDABLE, "a frame inside an exception handler")
+    if not inst.resumable:
+        raise Break(reasons.NOT_REBUILDABLE, "a frame inside an instruction")
     unbound = Constant(_native.UNBOUND)
     slots = [unbound if value is None else value for value in frame.slots]
     stack = [unbound if value is EMPTY else value for value in frame.stack]
@@ -241,7 +255,15 @@ def replay_state(vm: Interpreter, before: tuple) -> None:
             vm.effects.add(DeferredCall(item.write, (Constant(new),), ()))
 
 
-def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> Captured:
+def replay_handled(vm: Interpreter) -> None:
+    """A segment that ends in another handler than it began in leaves another exception as handled."""
+    if vm.handled is not vm.handled_at_start:
+        vm.effects.add(DeferredCall(_native.set_handled_exception, (vm.handled,), ()))
+
+
+def finish(
+    vm: Interpreter, frame: Frame, result: Value, stop: Stop | None, outdated: tuple[int, ...]
+) -> Captured:
     """Write the exit, close the graph, complete the guards."""
     writer = ExitWriter(vm)
     try:
@@ -257,7 +279,7 @@ def finish(vm: Interpreter, frame: Frame, result: Value, stop: Stop | None) -> C
     guard_written_inputs(vm, graph)
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
-    return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop)
+    return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop, outdated)
 
 
 def guard_identities(vm: Interpreter) -> None:

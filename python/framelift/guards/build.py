@@ -26,6 +26,8 @@ def describe_access(source: Source) -> Description:
     match source:
         case sources.Argument(index):
             return ("argument", index)
+        case sources.HandledException(beyond):
+            return ("handled_exception", beyond)
         case sources.Held(held):
             return ("held", held)
         case sources.DictItem(_, key):

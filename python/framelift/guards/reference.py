@@ -17,7 +17,7 @@ from typing import Any
 import sympy
 import torch
 
-from framelift import torch_internals
+from framelift import _native, torch_internals
 from framelift.guards import kinds, sources, torch_state
 from framelift.guards.collect import Binding, GuardSet
 from framelift.guards.kinds import Guard
@@ -69,6 +69,8 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
     match source:
         case sources.Argument(index):
             return arguments[index]
+        case sources.HandledException(beyond):
+            return _native.handled_exception(beyond)
         case sources.Held(held):
             return held
         case sources.DictItem(_, key):

@@ -29,6 +29,20 @@ class Argument(Source):
         return self.name
 
 
+@dataclass(frozen=True, slots=True)
+class HandledException(Source):
+    """The exception that the thread is handling, or None.
+
+    Each running generator has one of its own. This is the innermost; or, with ``beyond``, what there is
+    besides that of the innermost.
+    """
+
+    beyond: bool = False
+
+    def __str__(self) -> str:
+        return "sys.exc_info()[1]"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Held(Source):
     """An object the entry itself keeps alive: a module's dictionary, a class, a constant.

@@ -4,8 +4,8 @@
 //! written into the frame, and the instruction is performed on it. At the next offset the entries of that
 //! resume point are tried with the frame's state as arguments, and so on. What has no entry or no place in
 //! the table of instructions is executed by CPython, which then finishes the call: always right, since it
-//! enters frames in the middle for every generator, too. An exception is thrown into the frame, and CPython
-//! finds the handler.
+//! enters frames in the middle for every generator, too. After an exception the next resume point is in its
+//! handler; without a handler in the frame it is thrown into it, and CPython ends the frame.
 //!
 //! The frame is the thread's current one ("linked") from the first stop on. Before that nothing in it has
 //! happened: the first segment runs as that of a call without a stop does.
@@ -16,13 +16,14 @@ use crate::callable::{self, Call, CompiledCallable, Found, Hit};
 use crate::execute::{Ran, run};
 use crate::frames::arms::Armed;
 use crate::frames::ffi::{
-    Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RETURNED, Step, View, framelift_code_of,
-    framelift_end_frame, framelift_enter_frame, framelift_expect_frame, framelift_expected_in_vain,
-    framelift_function_of, framelift_is_observed, framelift_leave_frame, framelift_link_frame,
-    framelift_offer_interruption, framelift_perform, framelift_point_at, framelift_read_instruction,
-    framelift_resume_frame, framelift_throw_into_frame, framelift_unlink_frame,
+    Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RAISED, RETURNED, Step, View, framelift_code_of,
+    framelift_end_frame, framelift_enter_frame, framelift_enter_handler, framelift_expect_frame,
+    framelift_expected_in_vain, framelift_function_of, framelift_is_kept, framelift_is_observed,
+    framelift_leave_frame, framelift_link_frame, framelift_offer_interruption, framelift_perform,
+    framelift_point_at, framelift_read_instruction, framelift_resume_frame, framelift_throw_into_frame,
+    framelift_unlink_frame,
 };
-use crate::frames::state::{take_operands, write};
+use crate::frames::state::{take_locals, take_operands, write};
 use crate::layout::code_signature;
 use crate::objects::{INLINE, Object, ObjectBuffer};
 use pyo3::ffi;
@@ -158,6 +159,8 @@ enum Next {
     Resume(c_int),
     /// The instruction there has raised.
     Throw(c_int),
+    /// The same, with an exception whose traceback has an entry for the frame already.
+    ThrowAgain(c_int),
     /// The call is over and returns this, an owned reference.
     Return(Object),
 }
@@ -168,6 +171,8 @@ struct Driver {
     linked: bool,
     /// The codes of the callees in which the next instruction can't be captured: an owned tuple, or null.
     codes: Object,
+    /// In a handler of the compiler's own, up to where it raises the exception again: not worth a segment.
+    tidying: bool,
 }
 
 impl Driver {
@@ -177,6 +182,7 @@ impl Driver {
             frame,
             linked: false,
             codes: null_mut(),
+            tidying: false,
         }
     }
 
@@ -197,9 +203,14 @@ impl Driver {
                         self.leave();
                         return framelift_resume_frame(self.frame, unit);
                     }
-                    Next::Throw(unit) => {
-                        self.leave();
-                        return framelift_throw_into_frame(self.frame, unit);
+                    Next::Throw(unit) | Next::ThrowAgain(unit) => {
+                        let again = matches!(next, Next::ThrowAgain(_));
+                        if let Some(next) = self.handler(unit, again) {
+                            next
+                        } else {
+                            self.leave();
+                            return framelift_throw_into_frame(self.frame, unit);
+                        }
                     }
                     Next::Return(value) => {
                         take_operands(self.frame).release();
@@ -257,7 +268,15 @@ impl Driver {
         match unsafe { run(plan, hit.slots) } {
             Ran::Done(result) if result.is_null() => Next::Throw(unit),
             Ran::Done(result) => match plan.stop {
-                None => Next::Return(result),
+                None => {
+                    // SAFETY: the frame is over, as far as the program is concerned.
+                    unsafe {
+                        if framelift_is_kept(self.frame) != 0 {
+                            take_locals(self.frame, &plan.outdated).release();
+                        }
+                    }
+                    Next::Return(result)
+                }
                 // SAFETY: `fits` was asked, and the entry was made for a tuple of this length.
                 Some(stop) => unsafe { self.write_state(stop, result) },
             },
@@ -319,7 +338,8 @@ impl Driver {
                 IN_CPYTHON => Next::Resume(instruction.first),
                 GOES_ON => self.after(&instruction, step.next),
                 RETURNED => Next::Return(step.value),
-                _ => Next::Throw(instruction.unit),
+                RAISED => Next::Throw(instruction.unit),
+                _ => Next::ThrowAgain(instruction.unit),
             }
         }
     }
@@ -341,12 +361,38 @@ impl Driver {
                 return Next::Throw(instruction.unit);
             }
             framelift_point_at(self.frame, next);
-            let is_on = (*self.callable).is_on() && framelift_is_observed((*self.callable).code()) == 0;
-            if is_on {
-                Next::Segment(next)
-            } else {
-                Next::Resume(next)
+            self.go_on(next)
+        }
+    }
+
+    /// The frame's state is that of the instruction at `unit`.
+    unsafe fn go_on(&self, unit: c_int) -> Next {
+        // SAFETY: the callable is alive while it is called.
+        let is_on = unsafe { (*self.callable).is_on() && !self.is_observed() };
+        match (is_on, self.tidying) {
+            (false, _) => Next::Resume(unit),
+            (true, false) => Next::Segment(unit),
+            (true, true) => Next::Break(unit),
+        }
+    }
+
+    unsafe fn is_observed(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { framelift_is_observed((*self.callable).code()) != 0 }
+    }
+
+    /// Brings the exception that is set, raised at `unit`, to its handler in the frame. Nothing has happened where
+    /// there is no handler. Somebody who watches must see the loop do it.
+    unsafe fn handler(&mut self, unit: c_int, again: bool) -> Option<Next> {
+        let mut is_cleanup = 0;
+        // SAFETY: only a linked frame has executed anything that has a handler.
+        unsafe {
+            if !self.linked || (self.is_observed() && !again) {
+                return None;
             }
+            let next = framelift_enter_handler(self.frame, unit, c_int::from(again), &raw mut is_cleanup);
+            self.tidying = is_cleanup != 0;
+            (next >= 0).then(|| self.go_on(next))
         }
     }
 

@@ -44,6 +44,7 @@ pub struct Step {
 pub const IN_CPYTHON: c_int = 0;
 pub const GOES_ON: c_int = 1;
 pub const RETURNED: c_int = 2;
+pub const RAISED: c_int = 3;
 
 /// `struct framelift_expected`: a call that is about to get its frame.
 #[repr(C)]
@@ -94,6 +95,15 @@ unsafe extern "C" {
     pub fn framelift_point_at(frame: *mut Frame, unit: c_int);
     pub fn framelift_resume_frame(frame: *mut Frame, unit: c_int) -> Object;
     pub fn framelift_throw_into_frame(frame: *mut Frame, unit: c_int) -> Object;
+    pub fn framelift_handled_exception(beyond: c_int) -> Object;
+    pub fn framelift_set_handled_exception(exception: Object) -> Object;
+    pub fn framelift_enter_handler(
+        frame: *mut Frame,
+        unit: c_int,
+        again: c_int,
+        is_cleanup: *mut c_int,
+    ) -> c_int;
+    pub fn framelift_is_kept(frame: *mut Frame) -> c_int;
     pub fn framelift_end_frame(frame: *mut Frame, value: Object) -> Object;
     pub fn framelift_enter_frame() -> c_int;
     pub fn framelift_leave_frame();

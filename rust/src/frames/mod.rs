@@ -2,17 +2,19 @@
 //!
 //! `csrc/` gives access to CPython's frames and performs single instructions. Here is what happens with
 //! them: `drive` takes a call from segment to break to segment, `arms` says which frames reach it from a
-//! break's instruction, `state` reads and writes what a frame
-//! holds, `ffi` declares the C side, and `testing` starts frames anywhere, for tests.
+//! break's instruction, `state` reads and writes what a frame holds, `handled` what the thread holds for it,
+//! `ffi` declares the C side, and `testing` starts frames anywhere, for tests.
 
 mod arms;
 mod drive;
 mod ffi;
+mod handled;
 mod state;
 mod testing;
 
 pub use arms::{Disarmed, forget_decisions, somebody_waits};
 pub use drive::{call_in_frame, may_drive};
+pub use handled::handled_exception;
 
 use pyo3::prelude::*;
 
@@ -25,6 +27,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(arms::set_frame_decisions, module)?)?;
     module.add_class::<state::Unbound>()?;
     module.add("UNBOUND", state::make_unbound(module.py())?)?;
+    module.add_function(wrap_pyfunction!(handled::get, module)?)?;
+    module.add_function(wrap_pyfunction!(handled::set, module)?)?;
     module.add_function(wrap_pyfunction!(testing::testing_start_at, module)?)?;
     module.add_function(wrap_pyfunction!(testing::testing_state, module)?)
 }

@@ -126,6 +126,24 @@ pub unsafe fn write(frame: *mut Frame, stop: Stop, values: Object) -> Released {
     released
 }
 
+/// Empties local slots. What was there is for the caller to release.
+///
+/// # Safety
+/// The thread is attached; the frame is alive and no other code runs in it.
+pub unsafe fn take_locals(frame: *mut Frame, slots: &[usize]) -> Released {
+    let mut released = Released::new();
+    // SAFETY: the caller's promise; only slots of the frame are touched.
+    unsafe {
+        let view = View::of(frame);
+        for &slot in slots {
+            if slot < view.slot_count as usize {
+                released.push(view.slots.add(slot).replace(null_mut()));
+            }
+        }
+    }
+    released
+}
+
 /// Takes all operands off. They are for the caller to release.
 ///
 /// # Safety

@@ -9,6 +9,7 @@ use super::lookup::{Lookup, find};
 use super::python::{_PyObject_GetDictPtr, _PyType_Lookup, class_dict, has_flags, without_collector};
 use super::standing::{Stands, Words};
 use super::versions::dict_version;
+use crate::frames::handled_exception;
 use crate::objects::{Object, Released};
 use crate::torch_abi;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -23,6 +24,8 @@ use std::sync::OnceLock;
 /// How to fetch an object from the one at the parent node.
 pub enum Access {
     Argument(usize),
+    /// What the thread is handling; true: beyond the innermost generator.
+    HandledException(bool),
     Held(Object),
     DictItem(DictItem),
     InstanceDict,
@@ -89,6 +92,7 @@ impl Access {
         let description = Description::new(description)?;
         Ok(match description.name() {
             "argument" => Self::Argument(description.one()?.extract()?),
+            "handled_exception" => Self::HandledException(description.one()?.extract()?),
             "held" => Self::Held(builder.keep(&description.one()?)),
             "dict_item" => Self::DictItem(DictItem::new(&description.one()?, builder)?),
             "instance_dict" => Self::InstanceDict,
@@ -113,7 +117,10 @@ impl Access {
 
     /// Whether this access starts at the call or the entry instead of at another object.
     pub fn is_root(&self) -> bool {
-        matches!(self, Self::Argument(_) | Self::Held(_))
+        matches!(
+            self,
+            Self::Argument(_) | Self::HandledException(_) | Self::Held(_)
+        )
     }
 
     /// Whether this fetches an object whose layout follows from where it was found: a class, or a dictionary.
@@ -166,6 +173,7 @@ impl Access {
                     Stands::There
                 }
                 Self::Argument(_)
+                | Self::HandledException(_)
                 | Self::Held(_)
                 | Self::DictItem(_)
                 | Self::TypeLookup(_)
@@ -188,6 +196,7 @@ impl Access {
         unsafe {
             match self {
                 Self::Argument(index) => *arguments.add(*index),
+                Self::HandledException(beyond) => handled_exception(*beyond),
                 Self::Held(object) => *object,
                 Self::DictItem(item) => item.fetch(parent),
                 Self::InstanceDict => readable_instance_dict(parent),

@@ -296,7 +296,7 @@ impl Taking<'_> {
     unsafe fn stands(&mut self, index: usize, node: &Node) -> Stands {
         match node.access {
             Access::Held(_) => Stands::Firm,
-            Access::Argument(_) => Stands::No,
+            Access::Argument(_) | Access::HandledException(_) => Stands::No,
             _ if self.known[node.parent].readable => {
                 self.words.owner = node.parent as u32;
                 let (parent, firm) = (self.values[node.parent], self.known[node.parent].firm);

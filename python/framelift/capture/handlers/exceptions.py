@@ -6,13 +6,11 @@ https://docs.python.org/3/reference/compound_stmts.html#the-with-statement
 
 from __future__ import annotations
 
-import types
-
 from framelift.capture.datamodel import attributes, calls
 from framelift.capture.decode import instruction as op
-from framelift.capture.exceptions import CAUSE, SUPPRESS_CONTEXT, Raised, raised
+from framelift.capture.exceptions import CAUSE, SUPPRESS_CONTEXT, Raised, details, raised
 from framelift.capture.handlers.registry import handler
-from framelift.capture.values import Constant, Instance, Opaque, TupleObject
+from framelift.capture.values import Constant, Instance, TupleObject
 from framelift.capture.values.objects import type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
@@ -27,10 +25,11 @@ def load_assertion_error(vm, frame, inst):
 def raise_varargs(vm, frame, inst):
     values = frame.pop(inst.count)
     if not values:
-        if vm.handled is None:
+        handled = vm.handled_exception()
+        if isinstance(handled, Constant):
             raise raised(RuntimeError, "No active exception to reraise")
-        raise Raised(vm.handled)
-    exception = exception_instance(vm, values[0])
+        raise Raised(made_here(handled))
+    exception = made_here(exception_instance(vm, values[0]))
     if inst.count == 2:
         cause = vm.look(values[1])
         if not (isinstance(cause, Constant) and cause.value is None):
@@ -50,36 +49,38 @@ def exception_instance(vm, value) -> Instance:
     ):
         value = vm.look(calls.call(vm, value, [], {}))
     if isinstance(value, Instance) and issubclass(value.cls, BaseException):
-        if value.real is not None:
-            raise Break(reasons.EXCEPTION_FROM_OUTSIDE, f"{value.source}")
         return value
     raise raised(TypeError, "exceptions must derive from BaseException")
 
 
+def made_here(exception: Instance) -> Instance:
+    """The same exception, if capture made it: raising another one changes it at once."""
+    if exception.real is not None:
+        raise Break(reasons.EXCEPTION_FROM_OUTSIDE, f"{exception.source}")
+    return exception
+
+
 @handler(op.Reraise)
 def reraise(vm, frame, inst):
-    exception = frame.stack.pop()
-    raise Raised(exception)
+    raise Raised(made_here(vm.look(frame.stack.pop())))
 
 
 @handler(op.PushExcInfo)
 def push_exc_info(vm, frame, inst):
     exception = frame.stack.pop()
-    previous = Constant(None) if vm.handled is None else vm.handled
-    frame.stack += [previous, exception]
+    frame.stack += [vm.handled, exception]
     vm.handled = exception
 
 
 @handler(op.PopExcept)
 def pop_except(vm, frame, inst):
-    previous = frame.stack.pop()
-    vm.handled = None if isinstance(previous, Constant) else previous
+    vm.handled = frame.stack.pop()
 
 
 @handler(op.CheckExcMatch)
 def check_exc_match(vm, frame, inst):
     wanted = vm.look(frame.stack.pop())
-    frame.stack.append(Constant(matches(vm, frame.stack[-1], wanted)))
+    frame.stack.append(Constant(matches(vm, vm.look(frame.stack[-1]), wanted)))
 
 
 def matches(vm, exception: Instance, wanted) -> bool:
@@ -116,10 +117,8 @@ def before_with(vm, frame, inst):
 
 @handler(op.WithExceptStart)
 def with_except_start(vm, frame, inst):
-    exception = frame.stack[-1]
     leave = frame.stack[-4]
-    arguments = [Constant(exception.cls), exception, Opaque(types.TracebackType, "a traceback")]
-    frame.stack.append(calls.call(vm, leave, arguments, {}))
+    frame.stack.append(calls.call(vm, leave, details(vm.look(frame.stack[-1])), {}))
 
 
 @handler(op.BeforeAsyncWith)

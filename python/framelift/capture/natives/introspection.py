@@ -12,15 +12,14 @@ import weakref
 
 from framelift.capture import outside
 from framelift.capture.datamodel import constants, mapping
+from framelift.capture.exceptions import details
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
     Constant,
     FunctionObject,
     Lazy,
     MethodObject,
-    Opaque,
     TupleObject,
-    Unknown,
 )
 from framelift.guards import kinds
 from framelift.guards.sources import DictItem, FunctionField, Held, Referent
@@ -74,10 +73,10 @@ def weak_reference_call(vm, arguments, keywords):
 
 @native(sys.exc_info)
 def exception_info(vm, arguments, keywords):
-    """The exception being handled; outside of any handler it is the caller's, which nobody knows."""
-    if vm.handled is None:
-        return TupleObject([Unknown("sys.exc_info()") for _ in range(3)])
-    return TupleObject([Constant(vm.handled.cls), vm.handled, Opaque(types.TracebackType, "a traceback")])
+    """Class, exception and traceback of what is being handled, here or by a caller."""
+    handled = vm.handled_exception()
+    nothing = isinstance(handled, Constant)
+    return TupleObject([handled] * 3 if nothing else details(handled))
 
 
 @native(sys.getrecursionlimit)
