@@ -1,9 +1,10 @@
-# make demo | test | stress | lint | clean
+# make demo | test | stress | sanitize | lint | clean
 #
 # Every target sets up what it needs: a virtual environment outside the clone with torch and the test tools,
 # and the native extension, built with cargo into python/framelift/. What is there already is not made again.
 #
-# Settings: PYTHON (an interpreter, 3.11 to 3.13), TORCH (a version), TESTS (what pytest runs), PYTEST_FLAGS.
+# Settings: PYTHON (an interpreter, 3.11 to 3.13), TORCH (a version, or none), TESTS (what pytest runs),
+# PYTEST_FLAGS.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,6 +15,8 @@ MAKEFLAGS += --no-print-directory
 TORCH ?= 2.15.0
 TESTS ?= tests
 PYTEST_FLAGS ?=
+# What needs no torch.
+BARE_TESTS := tests/frames tests/capture/decode
 
 # rustup puts cargo here, and not every shell has been told.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -25,7 +28,7 @@ PYTHON ?= $(shell for candidate in python3.11 python3.12 python3.13 python3 pyth
 ifeq ($(strip $(PYTHON)),)
 $(error no Python from 3.11 to 3.13 found: install one, or name it: make PYTHON=/path/to/python3.11)
 endif
-PYTHON_VERSION := $(shell "$(PYTHON)" -c 'import platform; print(platform.python_version())')
+PYTHON_VERSION := $(shell "$(PYTHON)" -c 'import platform; import sys; print(platform.python_version() + sys.abiflags)')
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/framelift
 VENV := $(CACHE)/venv-$(PYTHON_VERSION)-$(TORCH)
@@ -34,15 +37,57 @@ VENV_PYTHON := $(VENV)/bin/python
 REQUIREMENTS := $(VENV)/requirements-$(shell sha256sum requirements-dev.txt | cut -c 1-16).stamp
 
 CARGO_FLAGS := --release --locked --target-dir target/$(PYTHON_VERSION)
+SUFFIX = $(VENV_PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'
 export PYO3_PYTHON := $(VENV_PYTHON)
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export PYTHONPATH := $(CURDIR)/python
 
-.PHONY: test stress demo lint build environment toolchain clean
+.PHONY: test others stress sanitize sanitized demo lint build environment toolchain clean
 
+# The whole suite is followed by what the other versions of CPython can run.
 test: build
-	@echo "==> tests: $(TESTS)"
+	@echo "==> tests: $(TESTS) (Python $(PYTHON_VERSION), torch $(TORCH))"
 	@$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_FLAGS)
+	@$(if $(filter tests,$(TESTS)),$(MAKE) others,true)
+
+# An interpreter for each other version: one on the path or of pyenv, with headers and venv.
+usable = import ensurepip, os, sys, sysconfig, venv; \
+	sys.exit(sys.version_info[:2] != (3, $(1)) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")) \
+		or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
+
+others:
+	@$(foreach minor,$(filter-out $(word 2,$(subst ., ,$(PYTHON_VERSION))),11 12 13),found=; \
+	for candidate in python3.$(minor) "$(HOME)"/.pyenv/versions/3.$(minor).*/bin/python; do \
+		if [ -z "$$found" ] && "$$candidate" -c '$(call usable,$(minor))' >/dev/null 2>&1; then found=$$candidate; fi; \
+	done; \
+	if [ -n "$$found" ]; then \
+		$(MAKE) test TORCH=none PYTHON="$$found" TESTS="$(BARE_TESTS)"; \
+	else \
+		echo "==> CPython 3.$(minor): not tested, this machine has no such interpreter with headers and venv"; \
+	fi; ) true
+
+# Memory and references: the tests of frames on a debug build of CPython where there is one (Debian's
+# python3.11-dbg), and there, or else in PYTHON, once more with the extension under AddressSanitizer.
+DEBUG_PYTHON ?= $(shell command -v python3.11-dbg || command -v python3.12-dbg || command -v python3.13-dbg)
+
+sanitize:
+	@$(if $(DEBUG_PYTHON),$(MAKE) test TORCH=none PYTHON="$(DEBUG_PYTHON)" TESTS=tests/frames,\
+		echo "==> no debug build of CPython: install python3.11-dbg to count references, too")
+	@$(MAKE) sanitized TORCH=none PYTHON="$(or $(DEBUG_PYTHON),$(PYTHON))" TESTS=tests/frames
+
+# Stable rustc has the sanitizer, and wants to be told that we know it may change. CPython's own allocator would
+# hide from it what is freed.
+sanitized: $(REQUIREMENTS) toolchain
+	@echo "==> native extension under AddressSanitizer (Python $(PYTHON_VERSION))"
+	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
+	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g" RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" \
+		cargo build $(CARGO_FLAGS)-sanitized --target "$$host" --lib --quiet; \
+	installed=python/framelift/_native$$($(SUFFIX)); \
+	trap 'rm -f "$$installed"' EXIT; \
+	cp "target/$(PYTHON_VERSION)-sanitized/$$host/release/lib_native.so" "$$installed"; \
+	echo "==> tests: $(TESTS), sanitized"; \
+	LD_PRELOAD=$$(cc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 \
+		PYTHONMALLOC=malloc $(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_FLAGS)
 
 # What make test samples, as a whole: takes many minutes.
 stress: build
@@ -68,23 +113,27 @@ build: $(REQUIREMENTS) toolchain
 	@echo "==> native extension (cargo build, Python $(PYTHON_VERSION))"
 	@cargo build $(CARGO_FLAGS) --lib --quiet
 	@built=target/$(PYTHON_VERSION)/release/lib_native.so; \
-	suffix=$$($(VENV_PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'); \
-	installed=python/framelift/_native$$suffix; \
+	installed=python/framelift/_native$$($(SUFFIX)); \
 	if ! cmp --silent "$$built" "$$installed"; then \
 		cp "$$built" "$$installed.new" && mv "$$installed.new" "$$installed"; \
 	fi
 
 environment: $(REQUIREMENTS)
 
+PACKAGES = torch==$(TORCH) --requirement requirements-dev.txt
+ifeq ($(TORCH),none)
+PACKAGES = "$(shell grep '^pytest>' requirements-dev.txt)"
+endif
+
 # One make at a time: clones share the environment. What was interrupted is done again, pip keeps what is good.
 $(REQUIREMENTS):
-	@echo "==> virtual environment $(VENV) (torch $(TORCH): a large download the first time)"
+	@echo "==> virtual environment $(VENV)$(if $(filter none,$(TORCH)),, (torch $(TORCH): a large download the first time))"
 	@mkdir -p "$(CACHE)"
 	@exec 9>"$(VENV).lock"; flock 9; \
 	if [ ! -e "$@" ]; then \
 		[ -x "$(VENV_PYTHON)" ] || "$(PYTHON)" -m venv "$(VENV)"; \
 		"$(VENV_PYTHON)" -m pip install --quiet --upgrade pip; \
-		"$(VENV_PYTHON)" -m pip install --progress-bar off torch==$(TORCH) --requirement requirements-dev.txt \
+		"$(VENV_PYTHON)" -m pip install --progress-bar off $(PACKAGES) \
 			| { grep --line-buffered -v '^Requirement already satisfied' || true; }; \
 		touch "$@"; \
 	fi

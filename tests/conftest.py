@@ -1,14 +1,28 @@
-"""Settings for all tests. Nothing here imports torch: the tests of decoding run on Pythons that have none."""
+"""Settings for all tests.
+
+Nothing here imports torch: the tests of frames and of decoding run on every CPython that is supported, also
+on one that has no torch. There the packages around what they test, which import it, are replaced by empty
+ones.
+"""
 
 from __future__ import annotations
 
 import gc
-import os
+import importlib.util
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON_SOURCES = ROOT / "python"
+sys.path.insert(0, str(ROOT))
+
+if importlib.util.find_spec("torch") is None:
+    for package in ("framelift", "framelift.capture"):
+        sys.modules[package] = ModuleType(package)
+        sys.modules[package].__path__ = [str(PYTHON_SOURCES / package.replace(".", "/"))]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

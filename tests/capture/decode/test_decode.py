@@ -13,7 +13,7 @@ import pytest
 
 from framelift.capture.decode import UndecodableCode, decode
 from framelift.capture.decode import instruction as vocabulary
-from tests.capture.decode.conftest import PYTHON_SOURCES
+from tests.conftest import PYTHON_SOURCES
 
 
 def compiled(source: str) -> CodeType:
