@@ -6,10 +6,10 @@ is asked about here: ``decide`` says what becomes of frames of a function, once 
 of each frame, and so what it closes over, is an argument of its entries, and nothing that belongs to one call
 is kept.
 
-Whose child it is decides which calls share its entries. Those of one code do, except that a module has
-children of its own, so that the entries of one layer don't fill up those of another; and once the entries of
-a code are at their limit, so has any other object that its calls begin with. Objects that die after one call
-show that others like them had better share.
+Whose child it is decides which calls share its entries. Those of one code do: layers that are alike in what
+was looked at are one case. Once the entries of a code are at their limit, each object that its calls begin
+with has children of its own, so that the entries of one layer don't fill up those of another. Objects that
+die after one call show that others like them had better share.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import types
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-import torch
 
 from framelift import _native, rules
 from framelift.config import config
@@ -93,12 +91,10 @@ class Children:
             return None
         key = (id(function.__code__), id(function.__globals__))
         shared = self.of_code.get(key)
-        if isinstance(first, torch.nn.Module):
-            owned = function.__code__.co_name != "__init__"
-        else:
-            owned = shared is not None and bool(shared.on_miss.__self__.limited)
-        if owned and (child := self.find_owned(key, function, first)) is not None:
-            return child
+        if shared is not None and shared.on_miss.__self__.limited:
+            child = self.find_owned(key, function, first)
+            if child is not None:
+                return child
         if shared is None:
             if len(self.of_code) >= config.accumulated_cache_size_limit:
                 self.of_code.clear()

@@ -34,6 +34,11 @@ class UserDict(dict):
         raise AssertionError("user code ran")
 
 
+class UserText(str):
+    def __hash__(self):
+        raise AssertionError("user code ran")
+
+
 class UserList(list):
     def __getitem__(self, index):
         raise AssertionError("user code ran")
@@ -81,6 +86,17 @@ TABLE = [
     ),
     (sources.DictItem(VALUE, 1), [{1: MARK}, {True: MARK}, {1.0: MARK, "a": 1}], [{"1": MARK}, {2: MARK}]),
     (sources.DictItem(VALUE, (1, "a")), [{(1, "a"): MARK, "b": 1}], [{(1, "b"): MARK}]),
+    (
+        sources.NamedItem(sources.DictItem(VALUE, "items"), sources.DictItem(VALUE, "name")),
+        [{"name": "a", "items": {"a": MARK}}, {"name": "b", "items": UserDict(a=1, b=MARK)}],
+        [
+            {"name": "b", "items": {"a": MARK}},
+            {"name": 1, "items": {1: MARK}},
+            {"name": UserText("a"), "items": {"a": MARK}},
+            {"name": "a", "items": [MARK]},
+            {"items": {"a": MARK}},
+        ],
+    ),
     (ITEM, [plain(name=MARK)], [plain(), plain(other=MARK), Slotted(), 1]),
     (sources.ListItem(VALUE, 1), [[0, MARK], UserList([0, MARK])], [[MARK], (0, MARK), None]),
     (

@@ -34,6 +34,7 @@ from framelift.capture.values import (
     TupleObject,
     Value,
 )
+from framelift.capture.values.objects import type_of
 from framelift.graph.errors import UnsupportedOperator
 from framelift.guards import kinds
 from framelift.guards.sources import (
@@ -100,6 +101,15 @@ def look(vm: Interpreter, value: Value) -> Value:
     if value.seen is None:
         value.seen = open_outside(vm, value.real, value.source)
     return value.seen
+
+
+def class_of(vm: Interpreter, value: Value) -> type:
+    """The class of a value, which is all that is guarded of a string that nobody has read."""
+    if type(value) is Lazy and value.seen is None and type(value.real) is str:
+        if not isinstance(value.source, Held):
+            vm.guards.add(value.source, kinds.TypeIs(str))
+        return str
+    return type_of(look(vm, value))
 
 
 def literal(value: object) -> Value:

@@ -21,7 +21,7 @@ from framelift.guards.spelling import spell_condition, spell_demand, spell_found
 Description = tuple[object, ...]
 
 
-def describe_access(source: Source) -> Description:
+def describe_access(source: Source, node_of: Callable[[Source], int]) -> Description:
     """How the native tree is told to fetch the last link of a source."""
     match source:
         case sources.Argument(index):
@@ -32,6 +32,8 @@ def describe_access(source: Source) -> Description:
             return ("held", held)
         case sources.DictItem(_, key):
             return ("dict_item", key)
+        case sources.NamedItem(_, key):
+            return ("named_item", node_of(key))
         case sources.InstanceDict():
             return ("instance_dict",)
         case sources.ListItem(_, index):
@@ -119,6 +121,8 @@ class Nodes:
             links.append(link)
             link = link.base if isinstance(link, sources.Link) else None
         for missing in reversed(links):
+            if isinstance(missing, sources.NamedItem):
+                self.node(missing.key)
             self.index[missing] = len(self.sources)
             self.sources.append(missing)
             self.guards.append([])
@@ -144,7 +148,7 @@ class Nodes:
                 describe_guard(guard, self.other_node(index, owner, guard))
                 for owner, guard in self.guards[index]
             ]
-            access = describe_access(source)
+            access = describe_access(source, self.index.__getitem__)
             if source in slots and isinstance(source, sources.InstanceDict):
                 access = ("own_instance_dict",)  # the exit will write to it
             described.append((parent, access, guards, slots.get(source, -1)))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 
 from framelift import torch_internals
-from framelift.guards import kinds, sources
+from framelift.guards import kinds
 from framelift.guards.collect import GuardSet
 from framelift.guards.kinds import Guard
-from framelift.guards.reference import FetchError, fetch
+from framelift.guards.reference import FetchError, reach
 from framelift.guards.sources import Source
 
 SAME_PROGRAM = ("dtype", "device", "layout", "requires_grad", "key_set")
@@ -44,12 +44,6 @@ def find_changes(guards: GuardSet, arguments: tuple[object, ...]) -> list[Change
         if change.dimensions or change.number is not None:
             found.append(change)
     return found
-
-
-def reach(source: Source, arguments: tuple[object, ...]) -> object:
-    """The object at a source, fetched link by link."""
-    parent = reach(source.base, arguments) if isinstance(source, sources.Link) else None
-    return fetch(source, parent, arguments)
 
 
 def changed_dimensions(guard: Guard, found: object) -> tuple[int, ...]:

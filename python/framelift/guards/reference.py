@@ -77,6 +77,11 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
             if not isinstance(parent, dict) or not dict.__contains__(parent, key):
                 raise FetchError
             return dict.__getitem__(parent, key)
+        case sources.NamedItem(_, key):
+            name = reach(key, arguments)
+            if type(name) is not str or not isinstance(parent, dict) or not dict.__contains__(parent, name):
+                raise FetchError
+            return dict.__getitem__(parent, name)
         case sources.InstanceDict():
             if (found := _instance_dict(parent)) is None:
                 raise FetchError
@@ -114,6 +119,12 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
                 raise FetchError
             return found
     raise TypeError(f"not a kind of source: {source!r}")
+
+
+def reach(source: Source, arguments: tuple[object, ...]) -> object:
+    """The object at a source, fetched link by link."""
+    parent = reach(source.base, arguments) if isinstance(source, sources.Link) else None
+    return fetch(source, parent, arguments)
 
 
 def exactly_equal(left: Any, right: Any) -> bool:

@@ -97,6 +97,16 @@ class DictItem(Link):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedItem(Link):
+    """``dict.__getitem__(base, name)``, where ``name`` is the string at ``key`` of each call."""
+
+    key: Source
+
+    def __str__(self) -> str:
+        return f"{self.base}[{self.key}]"
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceDict(Link):
     """The ``__dict__`` of an object that has one."""
 

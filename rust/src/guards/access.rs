@@ -28,6 +28,8 @@ pub enum Access {
     HandledException(bool),
     Held(Object),
     DictItem(DictItem),
+    /// The key is the string at an earlier node.
+    NamedItem(usize),
     InstanceDict,
     /// The same, made if need be: the exit will write to it.
     OwnInstanceDict,
@@ -95,6 +97,7 @@ impl Access {
             "handled_exception" => Self::HandledException(description.one()?.extract()?),
             "held" => Self::Held(builder.keep(&description.one()?)),
             "dict_item" => Self::DictItem(DictItem::new(&description.one()?, builder)?),
+            "named_item" => Self::NamedItem(builder.earlier(&description.one()?)?),
             "instance_dict" => Self::InstanceDict,
             "own_instance_dict" => Self::OwnInstanceDict,
             "list_item" => Self::ListItem(index(&description)?),
@@ -176,6 +179,7 @@ impl Access {
                 | Self::HandledException(_)
                 | Self::Held(_)
                 | Self::DictItem(_)
+                | Self::NamedItem(_)
                 | Self::TypeLookup(_)
                 | Self::TupleItem(_)
                 | Self::SequenceItem(_)
@@ -185,13 +189,20 @@ impl Access {
         }
     }
 
-    /// The object, borrowed; null where it is not there. `owned` takes references made on the way.
+    /// The object, borrowed; null where it is not there. `values` has the objects of the nodes before this one,
+    /// `owned` takes references made on the way.
     ///
     /// # Safety
-    /// `parent` is a live object unless this is a root; `arguments` has the call's arguments; the thread
-    /// is attached, with no exception set.
+    /// `parent` is a live object unless this is a root, and so are the `values`; `arguments` has the call's
+    /// arguments; the thread is attached, with no exception set.
     #[inline]
-    pub unsafe fn fetch(&self, parent: Object, arguments: *const Object, owned: &mut Released) -> Object {
+    pub unsafe fn fetch(
+        &self,
+        parent: Object,
+        arguments: *const Object,
+        values: *const Object,
+        owned: &mut Released,
+    ) -> Object {
         // SAFETY: every branch checks the parent's type before it reads the parent's structure.
         unsafe {
             match self {
@@ -199,6 +210,7 @@ impl Access {
                 Self::HandledException(beyond) => handled_exception(*beyond),
                 Self::Held(object) => *object,
                 Self::DictItem(item) => item.fetch(parent),
+                Self::NamedItem(node) => named_item(parent, *values.add(*node)),
                 Self::InstanceDict => readable_instance_dict(parent),
                 Self::OwnInstanceDict => own_instance_dict(parent, owned),
                 Self::ListItem(index) => {
@@ -272,6 +284,23 @@ impl DictItem {
             self.value.set(value);
             self.version.set(version);
             value
+        }
+    }
+}
+
+/// The item of a dictionary under a name; null for a key that is no exact string.
+///
+/// # Safety
+/// As for [`Access::fetch`].
+unsafe fn named_item(dict: Object, name: Object) -> Object {
+    // SAFETY: the types are checked first; the hash of a string neither fails nor calls anybody.
+    unsafe {
+        if ffi::PyDict_Check(dict) == 0 || ffi::PyUnicode_CheckExact(name) == 0 {
+            return null_mut();
+        }
+        match find(dict, name, ffi::PyObject_Hash(name)) {
+            Lookup::Found(value) => value,
+            Lookup::Missing | Lookup::Unknown => null_mut(),
         }
     }
 }

@@ -418,7 +418,7 @@ impl Standing {
                     }
                     Task::Fetch { pinned } => {
                         let parent = self.values[node.parent];
-                        let value = node.access.fetch(parent, arguments, owned);
+                        let value = node.access.fetch(parent, arguments, self.values.as_ptr(), owned);
                         if value.is_null() {
                             return Answer::Miss;
                         }

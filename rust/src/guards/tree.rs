@@ -449,7 +449,7 @@ impl GuardTree {
                 } else {
                     *values.add(node.parent)
                 };
-                let value = node.access.fetch(parent, arguments, owned);
+                let value = node.access.fetch(parent, arguments, values, owned);
                 if value.is_null() {
                     return Some(Failure::Fetch(index));
                 }

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import collections
 
+import torch
+
 from framelift.capture import outside
 from framelift.capture.datamodel.hashing import check_comparable, has_identity_number, key_of, value_of_key
 from framelift.capture.effects import DictDelete, DictStore
 from framelift.capture.values import Constant, DictObject, Lazy, Value
 from framelift.guards import kinds
-from framelift.guards.sources import DictItem
+from framelift.guards.sources import DictItem, Held, NamedItem
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -29,6 +31,20 @@ def get(vm, mapping: DictObject, key: object) -> Value | None:
             return None
         entry = open_key(vm, mapping, key)
     return None if entry is None else entry[1]
+
+
+def get_module(vm, mapping: DictObject, key: Value) -> Value | None:
+    """The module under a name that nobody has read, where neither the name nor the module is to be guarded by
+    value: modules of one structure, such as adapters, are one case. None where that does not apply.
+    """
+    unread = type(key) is Lazy and key.seen is None and type(key.real) is str
+    if not unread or mapping.real is None or isinstance(key.source, Held):
+        return None
+    real = dict.get(mapping.real, key.real)
+    if not isinstance(real, torch.nn.Module) or any(one is mapping for one in vm.effects.targets()):
+        return None
+    outside.class_of(vm, key)
+    return Lazy(real, NamedItem(mapping.source, key.source))
 
 
 def open_key(vm, mapping: DictObject, key: object) -> tuple[Value, Value] | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 
+from framelift.capture import outside
 from framelift.capture.datamodel import attributes, calls, constants, iteration, mapping, numbers, tensors
 from framelift.capture.datamodel.hashing import check_comparable, key_of
 from framelift.capture.exceptions import raised
@@ -260,6 +261,8 @@ def same_object(left: Value, right: Value) -> bool:
 
 def same(vm, left: Value, right: Value) -> bool:
     """``left is right``."""
+    if differ_by_class(vm, left, right) or differ_by_class(vm, right, left):
+        return False
     left, right = vm.look(left), vm.look(right)
     if left is right:
         return True
@@ -281,6 +284,13 @@ def same(vm, left: Value, right: Value) -> bool:
     vm.identity_used(left)
     vm.identity_used(right)
     return False
+
+
+def differ_by_class(vm, left: Value, right: Value) -> bool:
+    """Whether a string that nobody has read is compared with something that is no string, such as None."""
+    unread = type(left) is Lazy and left.seen is None and type(left.real) is str
+    other = unread and isinstance(right, Constant) and type(right.value) is not str
+    return other and outside.class_of(vm, left) is str
 
 
 def same_constant(left: object, right: object) -> bool:

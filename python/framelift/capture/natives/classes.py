@@ -12,6 +12,7 @@ import types
 
 import torch
 
+from framelift.capture import outside
 from framelift.capture.datamodel import (
     attributes,
     calls,
@@ -47,7 +48,7 @@ from framelift.observe.errors import Break
 def type_call(vm, arguments, keywords):
     if len(arguments) != 1 or keywords:
         raise Break(reasons.CLASS_DEFINITION, "type(name, bases, namespace)")
-    return Constant(type_of(vm.look(arguments[0])))
+    return Constant(outside.class_of(vm, arguments[0]))
 
 
 @native(type.__call__)

@@ -386,6 +386,9 @@ def methodcaller_call(vm, arguments, keywords):
 )
 def dict_getitem(vm, arguments, keywords):
     target, key = vm.look(arguments[0]), arguments[1]
+    named = mapping.get_module(vm, target, key)
+    if named is not None:
+        return named
     found = mapping.get(vm, target, key_of(vm, key))
     if found is not None:
         return found

@@ -52,8 +52,7 @@ def length(vm, arguments, keywords):
 
 @native(isinstance)
 def is_instance(vm, arguments, keywords):
-    value, classes = vm.look(arguments[0]), vm.look(arguments[1])
-    return Constant(instance_check(vm, value, classes))
+    return Constant(instance_check(vm, arguments[0], arguments[1]))
 
 
 def instance_check(vm, value, classes) -> bool:
@@ -66,9 +65,11 @@ def instance_check(vm, value, classes) -> bool:
     real = classes.value
     if isinstance(real, types.UnionType):
         return any(instance_check(vm, value, Constant(item)) for item in real.__args__)
+    cls = outside.class_of(vm, value)
+    if cls is not str:
+        value = vm.look(value)
     if isinstance(value, Symbol) and real in (torch.SymInt, torch.SymFloat, torch.SymBool):
         return False
-    cls = type_of(value)
     check = attributes.lookup(vm, type(real), "__instancecheck__")
     if isinstance(check, types.FunctionType) and check.__module__ not in HOST_METACLASSES:
         method = attributes.special_method(vm, classes, "__instancecheck__")
