@@ -44,6 +44,7 @@ fn main() -> Result<(), String> {
     println!("cargo:rerun-if-changed=csrc");
     cc::Build::new()
         .file("csrc/decide.c")
+        .file("csrc/generator.c")
         .file("csrc/layout.c")
         .file("csrc/recursion.c")
         .file("csrc/resume.c")

@@ -5,8 +5,8 @@ Three questions, a table for each:
 - What does a break add to a call? The programs call an empty Python function at which every compiler breaks;
   the work around it is nothing, or one addition on a small tensor.
 - Does a loop of 1,000 breaks leave anything behind?
-- What do Python calls cost that are not compiled, after a break and inside one? Does CPython still give its
-  frames to somebody?
+- What do Python calls cost that are not compiled, after a break, inside one, and while a compiled generator
+  is suspended? Does CPython still give its frames to somebody?
 
 The minimum of many rounds in which the candidates take turns, one thread, no gradients. Both compilers run
 their graphs as they are. ``torch.compile`` leaves a frame without tensor work, and a loop with a break in
@@ -21,7 +21,7 @@ import gc
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -174,6 +174,10 @@ def empty() -> None:
     pass
 
 
+def yields(count: int) -> Iterator[int]:
+    yield from range(count)
+
+
 def thousand_calls() -> None:
     for _ in range(1000):
         empty()
@@ -206,6 +210,11 @@ def other_calls() -> Table:
     compile_row(rows()[3])
     note("after compiled calls with breaks")
     framelift.compile(at_a_break, backend="eager")("in a function called at a break")
+    generator = framelift.compile(yields, backend="eager")(2)
+    next(generator)
+    note("while a compiled generator is suspended")
+    generator.close()
+    note("after it has ended")
     return table
 
 

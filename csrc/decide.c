@@ -35,15 +35,13 @@ framelift_forget_decisions(void)
     edition++;
 }
 
-/* Whether the function is of this code and makes frames that can be driven at all: no module, no class body,
- * no generator. */
+/* Whether the function is of this code and makes frames that can be driven at all: no module, no class body. */
 static bool
 may_be_wanted(PyCodeObject *code, PyObject *function)
 {
     const int needed = CO_OPTIMIZED | CO_NEWLOCALS;
-    const int suspended = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR;
 
-    return (code->co_flags & (needed | suspended)) == needed && Py_IS_TYPE(function, &PyFunction_Type)
+    return (code->co_flags & needed) == needed && Py_IS_TYPE(function, &PyFunction_Type)
            && ((PyFunctionObject *)function)->func_code == (PyObject *)code;
 }
 

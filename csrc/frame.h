@@ -11,13 +11,16 @@
  * here; nothing else in csrc/ knows of versions:
  *
  *   frame_code, frame_function       the frame's code object and function, borrowed
+ *   set_frame_function(function)     puts another there; both references change hands
  *   current_frame                    the place that names the thread's innermost frame
  *   is_fresh                         the frame has not executed anything
+ *   unit_to_start                    the instruction that a suspended frame goes on with
  *   point_at_start(unit)             CPython goes on with the instruction at `unit`
  *   point_at_running(unit)           the instruction at `unit` is being executed: f_lasti, f_lineno
  *   point_at_raised(unit)            the instruction at `unit` has raised: which handler is next
  *   can_raise_at(instruction)        CPython can be told so with the right line and the right handler
  *   enter_depth, leave_depth         count a driven frame as CPython counts its own
+ *   is_deep                          more frames are inside each other than should each take C stack
  *   is_observed                      a tracer, a profiler or a monitor sees what this frame does
  *   interruption_waits               a signal, another thread, or an asynchronous exception
  *   another_thread_waits             the second of these
@@ -49,6 +52,9 @@
 #include "instruction.h"
 
 typedef _PyInterpreterFrame Frame;
+
+/* Each takes half a kilobyte of C stack or more when its call goes through the shim. */
+#define DEEP 1000
 
 /* One entry of an exception table: the handler of the units from `start` up to before `end`. */
 struct handler {
@@ -128,6 +134,14 @@ static inline void
 set_frame_top(Frame *frame, PyObject **top)
 {
     frame->stacktop = (int)(top - frame->localsplus);
+}
+
+/* While an instruction is performed its operands change hands. The garbage collector, which visits the frames
+ * of generators, then takes none of its objects for the frame's, as when CPython executes it. */
+static inline void
+hide_objects(Frame *frame)
+{
+    frame->stacktop = -1;
 }
 
 #endif

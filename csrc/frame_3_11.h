@@ -17,6 +17,12 @@ frame_function(Frame *frame)
     return (PyObject *)frame->f_func;
 }
 
+static inline void
+set_frame_function(Frame *frame, PyObject *function)
+{
+    frame->f_func = (PyFunctionObject *)function;
+}
+
 static inline Frame **
 current_frame(PyThreadState *thread)
 {
@@ -28,6 +34,12 @@ is_fresh(Frame *frame)
 {
     return frame->owner == FRAME_OWNED_BY_THREAD
         && frame->prev_instr == _PyCode_CODE(frame->f_code) - 1;
+}
+
+static inline int
+unit_to_start(Frame *frame)
+{
+    return (int)(frame->prev_instr + 1 - _PyCode_CODE(frame->f_code));
 }
 
 static inline void
@@ -69,6 +81,12 @@ leave_depth(PyThreadState *thread)
 {
     (void)thread;
     Py_LeaveRecursiveCall();
+}
+
+static inline bool
+is_deep(PyThreadState *thread)
+{
+    return thread->recursion_limit - thread->recursion_remaining > DEEP;
 }
 
 static inline bool
@@ -258,6 +276,9 @@ spell(int opcode, int argument, struct instruction *to)
     case LOAD_BUILD_CLASS: IS(CLASS_BUILDER);
     case BEFORE_WITH: IS(ENTER_CONTEXT);
     case WITH_EXCEPT_START: IS(EXIT_CONTEXT_RAISED);
+    case SEND: to->argument = 2; JUMPS(SEND_TO, argument);
+    case GET_AWAITABLE: IS(AWAITABLE);
+    case GET_YIELD_FROM_ITER: IS(DELEGATE);
 
     case LOAD_ASSERTION_ERROR: IS(ASSERTION_CLASS);
     case RAISE_VARARGS: IS(RAISE);

@@ -23,6 +23,12 @@ is_fresh(Frame *frame)
         && frame->prev_instr == _PyCode_CODE(frame->f_code) - 1;
 }
 
+static inline int
+unit_to_start(Frame *frame)
+{
+    return (int)(frame->prev_instr + 1 - _PyCode_CODE(frame->f_code));
+}
+
 static inline void
 point_at_start(Frame *frame, int unit)
 {

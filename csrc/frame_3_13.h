@@ -27,6 +27,12 @@ is_fresh(Frame *frame)
         && frame->instr_ptr == _PyCode_CODE(frame_code(frame));
 }
 
+static inline int
+unit_to_start(Frame *frame)
+{
+    return (int)(frame->instr_ptr - _PyCode_CODE(frame_code(frame)));
+}
+
 static inline void
 point_at_start(Frame *frame, int unit)
 {
@@ -57,7 +63,8 @@ handlers_change_at(PyCodeObject *code, int unit)
 static inline bool
 can_raise_at(PyCodeObject *code, const struct instruction *instruction)
 {
-    return instruction->next > instruction->unit + 1 || !handlers_change_at(code, instruction->unit);
+    return instruction->next > instruction->unit + 1 || instruction->kind == NO_OPERATION
+        || !handlers_change_at(code, instruction->unit);
 }
 
 static inline void

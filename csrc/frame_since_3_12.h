@@ -12,6 +12,12 @@ frame_function(Frame *frame)
     return frame->f_funcobj;
 }
 
+static inline void
+set_frame_function(Frame *frame, PyObject *function)
+{
+    frame->f_funcobj = function;
+}
+
 /* Python frames and C calls have a counter each. */
 static inline int
 enter_depth(PyThreadState *thread)
@@ -32,6 +38,12 @@ leave_depth(PyThreadState *thread)
 {
     thread->py_recursion_remaining++;
     Py_LeaveRecursiveCall();
+}
+
+static inline bool
+is_deep(PyThreadState *thread)
+{
+    return thread->py_recursion_limit - thread->py_recursion_remaining > DEEP;
 }
 
 static inline Py_ssize_t
@@ -247,6 +259,10 @@ spell_common(int opcode, int argument, struct instruction *to)
     case LOAD_BUILD_CLASS: IS(CLASS_BUILDER);
     case BEFORE_WITH: IS(ENTER_CONTEXT);
     case WITH_EXCEPT_START: IS(EXIT_CONTEXT_RAISED);
+    case SEND: to->argument = 1; JUMPS(SEND_TO, argument);
+    case END_SEND: IS(END_OF_SEND);
+    case GET_AWAITABLE: IS(AWAITABLE);
+    case GET_YIELD_FROM_ITER: IS(DELEGATE);
 
     case LOAD_ASSERTION_ERROR: IS(ASSERTION_CLASS);
     case RAISE_VARARGS: IS(RAISE);

@@ -35,6 +35,8 @@ enum kind {
     ENTER_CONTEXT, EXIT_CONTEXT_RAISED,
     /* exceptions */
     ASSERTION_CLASS, RAISE, RAISE_AGAIN, BEGIN_HANDLER, END_HANDLER, MATCHES_EXCEPTION,
+    /* generators and coroutines */
+    SEND_TO, END_OF_SEND, AWAITABLE, DELEGATE,
     KIND_COUNT
 };
 

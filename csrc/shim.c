@@ -1,6 +1,6 @@
 /* The eval-frame shim: the function that CPython calls with a frame (PEP 523), for the moments that need one.
  *
- * There are two:
+ * There are three:
  *
  * - A call of a compiled function whose entry stops inside the function needs the frame of that call. It is
  *   made known here ("expected"), the shim is set, and the function is called in the ordinary way: CPython
@@ -11,20 +11,28 @@
  *   (decide.c) is driven as a child of the callable that performs the instruction, and nobody is armed
  *   meanwhile; the rest is passed on, and stays armed, unless the program has disabled it with all it calls.
  *
- * So Python code that runs neither compiled nor at a break never meets the shim.
+ * - Generators and coroutines of compiled functions are resumed by anybody, at any time. While there are some
+ *   that have not ended the shim stays set, and lets the driver have their frames (generator.c).
+ *
+ * So Python code that runs neither compiled nor at a break nor beside such a generator never meets the shim.
  *
  * The shim is one for the whole interpreter while expected calls and arms are one thread's own. Under the GIL:
  *
- * 1. `framelift_waiting` counts the expected calls and armed threads; the shim is set while there are any;
+ * 1. `framelift_waiting` counts the expected calls and armed threads, `suspended` the generators; the shim is
+ *    set while there are any;
  * 2. binding may run other code before the frame comes: inside such a frame nothing is expected;
  * 3. every other frame is passed on to the function that was set before (TorchDynamo's, say), or to CPython;
  * 4. the shim takes itself off only if it is still the function that is set: whoever came later stays, and
  *    calls the shim as what was there before; a shim found set with nobody waiting goes at its next frame;
  * 5. a frame that comes back from the function it was passed on to is CPython's, so two functions that each
- *    call the other as "the one before" end there.
+ *    call the other as "the one before" end there;
+ * 6. while the shim is set a Python call takes C stack, which it does not otherwise: deep in a recursion it is
+ *    set for expected calls only.
  */
 #include "frame.h"
 #include "decide.h"
+#include "generator.h"
+#include "shim.h"
 
 #include <pthread.h>
 
@@ -46,6 +54,8 @@ static _PyFrameEvalFunction before_us;  /* set when we were; NULL for none */
 
 /* Expected calls of all threads, also those that are not expected now, and armed threads. */
 int framelift_waiting;
+
+static int suspended;                   /* generators of compiled functions that have not ended */
 
 /* Who performs an instruction, and the codes of the callees in which it can't be captured: owned, so that it
  * does no harm if somebody exchanges C stacks in the middle of the instruction. NULL: not armed. */
@@ -87,15 +97,23 @@ take_shim_off(PyInterpreterState *interpreter)
     }
 }
 
+/* Somebody does not wait any more. */
+static void
+take_shim_off_if_idle(PyInterpreterState *interpreter)
+{
+    if (framelift_waiting == 0 && suspended == 0) {
+        take_shim_off(interpreter);
+    }
+}
+
 /* The innermost expected call of this thread is not expected any more. */
 static void
 forget(PyInterpreterState *interpreter)
 {
     expected = expected->outer;
     waiting_here--;
-    if (--framelift_waiting == 0) {
-        take_shim_off(interpreter);
-    }
+    framelift_waiting--;
+    take_shim_off_if_idle(interpreter);
 }
 
 static bool
@@ -147,8 +165,8 @@ exchange(PyInterpreterState *interpreter, struct framelift_arms now)
     if (change > 0) {
         set_shim(interpreter);
     }
-    else if (framelift_waiting == 0) {
-        take_shim_off(interpreter);
+    else {
+        take_shim_off_if_idle(interpreter);
     }
     return before;
 }
@@ -192,20 +210,73 @@ meet(PyThreadState *thread, Frame *frame)
     return result;
 }
 
+/* A frame far down in a recursion: what it calls does not meet the shim. */
+static PyObject *
+pass_on_alone(PyThreadState *thread, Frame *frame, int throwing)
+{
+    PyInterpreterState *interpreter = thread->interp;
+    PyObject *result;
+
+    take_shim_off(interpreter);
+    result = pass_on(thread, frame, throwing);
+    if (framelift_waiting != 0 || suspended != 0) {
+        set_shim(interpreter);
+    }
+    return result;
+}
+
+/* The frame of a generator of ours goes on, or an exception is thrown into it. Driven, it is no part of the
+ * instruction that resumes it. */
+static PyObject *
+resume_ours(PyThreadState *thread, Frame *frame, int throwing, PyObject *mark)
+{
+    PyObject *result = NULL;
+    enum resumed resumed = IS_THROWN_INTO;
+
+    Py_INCREF(mark);
+    if (!throwing) {
+        struct framelift_expected *call = expected;
+        struct framelift_arms before = exchange(thread->interp, none);
+
+        expected = NULL;
+        resumed = framelift_resume_ours(mark, frame, &result);
+        expected = call;
+        exchange(thread->interp, before);
+    }
+    if (resumed != IS_DRIVEN) {
+        result = pass_on(thread, frame, resumed == IS_THROWN_INTO);
+    }
+    framelift_after_resume(mark, frame);
+    Py_DECREF(mark);
+    return result;
+}
+
 static PyObject *
 shim(PyThreadState *thread, Frame *frame, int throwing)
 {
-    struct framelift_expected *call = expected;
+    PyObject *mark = framelift_mark_of(frame);
+    struct framelift_expected *call;
 
+    if (mark != NULL) {
+        return resume_ours(thread, frame, throwing, mark);
+    }
+    if (framelift_waiting == 0) {       /* so nobody is armed, and nobody's call is in `expected` */
+        if (suspended == 0) {
+            take_shim_off(thread->interp);
+        }
+        else if (is_deep(thread)) {
+            return pass_on_alone(thread, frame, throwing);
+        }
+        return before_us == NULL ? _PyEval_EvalFrameDefault(thread, frame, throwing)
+                                 : pass_on(thread, frame, throwing);
+    }
+    call = expected;
     if (call != NULL && !throwing && is_expected(frame)) {
         forget(thread->interp);
         return call->drive(call->context, frame);
     }
     if (armed.callable != NULL && call == NULL && !throwing && is_fresh(frame)) {
         return meet(thread, frame);
-    }
-    if (framelift_waiting == 0) {
-        take_shim_off(thread->interp);
     }
     return pass_on(thread, frame, throwing);
 }
@@ -230,6 +301,22 @@ framelift_expected_in_vain(struct framelift_expected *call)
     }
     forget(PyThreadState_Get()->interp);
     return 1;
+}
+
+/* One more generator whose frames are to be met. */
+void
+framelift_suspended_one_more(void)
+{
+    suspended++;
+    set_shim(PyThreadState_Get()->interp);
+}
+
+/* One of them has ended. */
+void
+framelift_suspended_one_less(void)
+{
+    suspended--;
+    take_shim_off_if_idle(PyThreadState_Get()->interp);
 }
 
 /* The thread is armed: `callable` performs an instruction, and `codes` (or NULL) are those of the callees in

@@ -1175,6 +1175,73 @@ enter_context(struct work *work)
     return GOES_ON;
 }
 
+/* Suspension. The instruction that suspends is CPython's: the loop is entered for it. */
+
+/* Sends the highest operand to what lies below it. What that yields goes where the operand was; what it returns
+ * too, or where it lay itself (`argument`), and the jump is taken. */
+static enum outcome
+send(struct work *work)
+{
+    PyObject *receiver = work->top[-2], *result = NULL;
+
+    switch (PyIter_Send(receiver, work->top[-1], &result)) {
+    case PYGEN_ERROR:
+        drop(work, 1);
+        return RAISED;
+    case PYGEN_NEXT:
+        return replace(work, 1, result);
+    default:
+        jump(work);
+        return replace(work, work->instruction->argument, result);
+    }
+}
+
+static enum outcome
+end_send(struct work *work)
+{
+    PyObject *receiver = work->top[-2];
+
+    work->top[-2] = work->top[-1];
+    work->top--;
+    Py_DECREF(receiver);
+    return GOES_ON;
+}
+
+/* A new coroutine, or what `__await__` gives. What must not be awaited is the loop's to complain about. */
+static enum outcome
+awaitable(struct work *work)
+{
+    PyObject *object = work->top[-1], *iterator;
+    PyAsyncMethods *methods = Py_TYPE(object)->tp_as_async;
+
+    if (PyCoro_CheckExact(object)) {
+        return ((PyGenObject *)object)->gi_frame_state == FRAME_CREATED ? GOES_ON : IN_CPYTHON;
+    }
+    if (PyGen_CheckExact(object) || methods == NULL || methods->am_await == NULL) {
+        return IN_CPYTHON;
+    }
+    iterator = methods->am_await(object);
+    if (iterator != NULL && (PyCoro_CheckExact(iterator) || !PyIter_Check(iterator))) {
+        PyErr_Format(PyExc_TypeError,
+                     PyCoro_CheckExact(iterator) ? "__await__() returned a coroutine"
+                                                 : "__await__() returned non-iterator of type '%.100s'",
+                     Py_TYPE(iterator)->tp_name);
+        Py_CLEAR(iterator);
+    }
+    return replace(work, 1, iterator);
+}
+
+static enum outcome
+delegate(struct work *work)
+{
+    PyObject *object = work->top[-1];
+
+    if (PyCoro_CheckExact(object)) {
+        return IN_CPYTHON;
+    }
+    return PyGen_CheckExact(object) ? GOES_ON : iterator(work);
+}
+
 /* The table. Kinds without a row are left to CPython. */
 static const performer performers[KIND_COUNT] = {
     [NO_OPERATION] = no_operation,
@@ -1261,6 +1328,10 @@ static const performer performers[KIND_COUNT] = {
     [IMPORT_MODULE] = import_module,
     [IMPORT_ATTRIBUTE] = import_attribute,
     [ENTER_CONTEXT] = enter_context,
+    [SEND_TO] = send,
+    [END_OF_SEND] = end_send,
+    [AWAITABLE] = awaitable,
+    [DELEGATE] = delegate,
     [EXIT_CONTEXT_RAISED] = exit_context_raised,
     [ASSERTION_CLASS] = assertion_class,
     [RAISE] = raise_exception,
@@ -1357,6 +1428,7 @@ framelift_perform(Frame *frame, const struct instruction *instruction, struct st
         return IN_CPYTHON;
     }
     point_at_running(frame, instruction->unit);
+    hide_objects(frame);
     outcome = perform(&work);
     set_frame_top(frame, work.top);
     step->next = work.next;

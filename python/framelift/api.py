@@ -143,7 +143,9 @@ def explain(
         compiled = _callable(target, Arguments(dynamic=arguments.dynamic, name=arguments.name), resolved)
         result = compiled(*args, **kwargs)
         compilation = _compilation(compiled)
-        return Explanation(compilation.name, tuple(compilation.records), result)
+        # A generator is captured when it goes on: the report grows while the result is used.
+        records = compilation.records if compilation.suspends else tuple(compilation.records)
+        return Explanation(compilation.name, records, result)
 
     return explained
 

@@ -28,7 +28,7 @@ from framelift.rules import RuleKind
 from framelift.rules.markers import MARKERS
 
 SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-"""Flags of code whose frames are suspended: they are not driven."""
+"""Flags of code whose frames are suspended: of generator functions and coroutines."""
 
 
 class FrameDecision(enum.IntEnum):
@@ -56,7 +56,7 @@ def decide(function: types.FunctionType) -> FrameDecision:
         return FrameDecision.DISARMS
     if rule.kind is not RuleKind.INLINE or rule.target is not None:
         return FrameDecision.PASSES
-    if function.__code__.co_flags & SUSPENDED or function.__code__.co_name == "__del__":
+    if function.__code__.co_name == "__del__":
         return FrameDecision.PASSES  # a finaliser runs when it happens to, for objects that are on their way
     package, _, _ = str(function.__globals__.get("__name__", "")).partition(".")
     return FrameDecision.WANTED_IF_NAMED if package in LIBRARIES else FrameDecision.WANTED

@@ -14,6 +14,7 @@ once. A failure of framelift itself is said once and never changes what the prog
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import time
@@ -91,6 +92,11 @@ class Compilation:
         self.limited: set[int] = set()
         self.children = Children(self.new_child)
 
+    @property
+    def suspends(self) -> bool:
+        """Whether frames of the function are suspended: it is a generator function or a coroutine."""
+        return bool(self.function.__code__.co_flags & SUSPENDED)
+
     def reset(self) -> None:
         """Forget what was learnt and recorded."""
         self.records.clear()
@@ -157,6 +163,8 @@ class Compilation:
             self.learn(compiled, arguments, offset)
             count("recompiles", failed[0].text)
             logs.logger("recompiles").info("%s: %s", self.name, failed[0].text)
+        if offset == 0 and self.suspends:
+            return self.generator_entry(compiled, len(arguments))
         record = self.new_record(failed)
         count("frames", "total")
         try:
@@ -173,6 +181,26 @@ class Compilation:
         self.records.append(record)
         if entry is not None:
             compiled.add(entry, offset)
+        return entry
+
+    def generator_entry(self, compiled: _native.CompiledCallable, argument_count: int) -> _native.Entry:
+        """The one entry for calls of a generator function or coroutine: CPython makes the generator.
+
+        Its resume points, the first of which is where its code begins, have the segments. That is more than
+        one graph.
+        """
+        if self.fullgraph:
+            code = self.function.__code__
+            is_plain = code.co_flags & inspect.CO_GENERATOR
+            several = Break(reasons.GENERATOR_ESCAPES if is_plain else reasons.ASYNC_FUNCTION, self.name)
+            several.stack = [(code.co_filename, code.co_firstlineno, code.co_name, next(code.co_positions()))]
+            raise Unsupported(several, verbose=config.verbose)
+        guards = GuardSet()
+        built = build(guards, argument_count)
+        entry = _native.Entry.cpython(
+            built.tree, EntryInfo(built, ReferenceTree(guards), self.new_record([]))
+        )
+        compiled.add(entry)
         return entry
 
     def describe(self, failures: Callable[[], list], arguments: tuple[object, ...]) -> list[GuardFailure]:
@@ -274,12 +302,14 @@ class Compilation:
         whole = attempt(capture)
         shorter = None
         try:
-            if isinstance(whole, Captured) or self.fullgraph or not can_stop(start.function):
+            if isinstance(whole, Captured) or self.fullgraph:
                 return whole
             for stop in whole.stops:
                 shorter = attempt(capture, end=stop)
                 if isinstance(shorter, Captured):
-                    if not whole.counted_elsewhere:
+                    # What makes something to await, and `await`, are where the function may be suspended.
+                    awaits = self.suspends and whole.error.reason is reasons.ASYNC_FUNCTION
+                    if not whole.counted_elsewhere and not awaits:
                         self.note_break(whole.error, record)
                     return shorter
             return whole
@@ -351,11 +381,6 @@ def attempt(capture: Callable[..., Captured], **options: object) -> Captured | C
         return capture(**options)
     except CaptureFailed as failed:
         return failed
-
-
-def can_stop(function: types.FunctionType) -> bool:
-    """Whether segments of a function may end in the middle of its frame."""
-    return not function.__code__.co_flags & SUSPENDED
 
 
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:

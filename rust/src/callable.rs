@@ -71,6 +71,17 @@ impl CompiledCallable {
         self.code
     }
 
+    /// Whether frames of its code are suspended: it is that of a generator function or a coroutine.
+    pub fn suspends(&self) -> bool {
+        self.signature.suspends()
+    }
+
+    /// Whether `code` is that of the function, now and at the last call.
+    pub fn is_code(&self, code: Object) -> bool {
+        // SAFETY: a callable that has not been cleared has a Python function.
+        code == self.code && code == unsafe { (*self.function.cast::<ffi::PyFunctionObject>()).func_code }
+    }
+
     /// Borrowed; null for nobody.
     pub fn child_for(&self) -> Object {
         // SAFETY: only compares with the address of None.

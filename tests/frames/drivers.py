@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import inspect
 import traceback
 from collections.abc import Callable, Iterator
 from types import CellType, CodeType, FunctionType
@@ -24,6 +25,7 @@ from framelift._native import (
 from tests.frames import corpus
 
 PROLOGUE = {"COPY_FREE_VARS", "MAKE_CELL"}
+SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 def instructions(code: CodeType) -> list[dis.Instruction]:
@@ -132,7 +134,8 @@ def at_start(function: FunctionType, *, of_frame: bool = False) -> Entry:
 class Stepping:
     """Compiles ``function`` to break at ``limit`` instructions, one after the other.
 
-    With ``keeps``, an instruction that was met once needs no ``on_miss`` again.
+    A call of a generator function or coroutine is not among them. With ``keeps``, an instruction that was met
+    once needs no ``on_miss`` again.
     """
 
     def __init__(self, function: FunctionType, limit: int, *, keeps: bool = False) -> None:
@@ -145,6 +148,10 @@ class Stepping:
     def miss(
         self, callable_: CompiledCallable, arguments: tuple, failures: Callable, offset: int
     ) -> Entry | None:
+        if offset == 0 and self.function.__code__.co_flags & SUSPENDED:
+            entry = Entry.cpython(everything(len(arguments)), None)
+            callable_.add(entry)
+            return entry
         if self.left == 0:
             return None
         self.left -= 1

@@ -58,7 +58,8 @@ class Interpreter:
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
     ``last``: the last instruction begun; ``raises``: the same as ``done`` for exceptions of the program, and
-    in which callees that was; ``postponed``: text of data made so far.
+    in which callees that was; ``postponed``: text of data made so far; ``generators``: those made, each with
+    ``done`` of when that was.
     """
 
     Raised = Raised
@@ -85,6 +86,7 @@ class Interpreter:
         self.last: Instruction | None = None
         self.raises: list[tuple[int, tuple[types.CodeType, ...]]] = []
         self.postponed: list[Postponed] = []
+        self.generators: list[tuple[int, GeneratorObject]] = []
         self.stop_at = -1
 
     def look(self, value: Value) -> Value:
@@ -246,6 +248,18 @@ class Interpreter:
             self.frames.pop()
             self.done = completed(frame, self.executed)
             self.last = frame.decoded.instructions[frame.current_index]
+
+    def note_generator(self, generator: GeneratorObject) -> None:
+        """A generator has been made."""
+        if self.frames[0] is not generator.frame:
+            self.generators.append((completed(self.frames[0], self.executed), generator))
+
+    def before_open_generators(self) -> int | None:
+        """How many instructions were complete before the first generator was made that has not ended since.
+
+        One that is half-way can't be made again at the same place. None if there is no such generator.
+        """
+        return next((done for done, generator in self.generators if not generator.finished), None)
 
     def place(self, error: Break | Raised) -> None:
         """Write down where an error comes from."""

@@ -16,7 +16,7 @@ from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, arguments_of
 from framelift.capture.exits import ExitWriter, Operand
 from framelift.capture.frame import Frame
-from framelift.capture.interpreter import Interpreter, Stopped
+from framelift.capture.interpreter import Interpreter, Stopped, Yielded
 from framelift.capture.policy import Policy
 from framelift.capture.tables import TABLES
 from framelift.capture.torch_calls.state import leave_inference_modes
@@ -93,9 +93,9 @@ class CaptureFailed(Exception):
 
     ``error`` is the break, ``guards`` what was looked at until then. ``stops`` is where a shorter segment may
     end, the longest first: before the instruction that can't be done; before one that raised, as an exception
-    that has been raised can't be made again; before text of data was made, as the exit can't make it. With
-    ``counted_elsewhere`` the break is inside a callee that will meet it again in a frame of its own; or an
-    exception goes on whose raising was a break.
+    that has been raised can't be made again; before the one that made a generator which is half-way; before
+    text of data was made, as the exit can't make it. With ``counted_elsewhere`` the break is inside a callee
+    that will meet it again in a frame of its own; or an exception goes on whose raising was a break.
     """
 
     def __init__(
@@ -157,6 +157,8 @@ def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
     """Where a shorter segment than the one that ``error`` ended may end."""
     ends = [End(vm.done, error.callees)]
     ends += [End(*place) for place in (*vm.raises[:-3:-1], *vm.raises[:1])]
+    if (done := vm.before_open_generators()) is not None:
+        ends.append(End(done, error.callees))
     ends += [End(text.done, text.error.callees) for text in reversed(vm.postponed)]
     for text in vm.postponed:
         if text.error is error:
@@ -221,9 +223,17 @@ def open_state(vm: Interpreter, item: object, source: Argument, *, is_cell: bool
 
 
 def run_segment(vm: Interpreter, frame: Frame, end: End | None) -> tuple[Value, Stop | None]:
-    """Interpret until the function returns or the segment stops; gives the result or the frame's state."""
+    """Interpret until the function returns or the segment stops; gives the result or the frame's state.
+
+    A segment stops before the instruction that suspends the frame: CPython does that.
+    """
     try:
-        return vm.run(frame), None
+        result = vm.run(frame)
+        if isinstance(result, Yielded):
+            frame.stack.append(result.value)
+            frame.index -= 1
+            return stopped_state(vm, frame, ())
+        return result, None
     except Stopped:
         return stopped_state(vm, frame, end.callees if end else ())
     except Raised as error:

@@ -7,6 +7,7 @@ user's program, and what was assumed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ class Explanation:
     """What ``framelift.explain(function)(*arguments)`` returns. ``result`` is what the call returned."""
 
     function: str
-    records: tuple[CaptureRecord, ...]
+    records: Sequence[CaptureRecord]
     result: Any = field(default=None, repr=False)
 
     @property

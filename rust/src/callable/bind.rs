@@ -74,6 +74,11 @@ impl Signature {
         }
     }
 
+    /// Whether the function's frames are suspended: it is a generator function or a coroutine.
+    pub fn suspends(self) -> bool {
+        self.takes(ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR)
+    }
+
     fn takes(self, flag: i32) -> bool {
         self.code.flags & flag != 0
     }

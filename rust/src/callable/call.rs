@@ -422,9 +422,8 @@ unsafe fn run_entry(
     hit: &mut Hit<'_>,
 ) -> Entered {
     let Some(plan) = &hit.entry.plan else {
-        // SAFETY: the callable is alive while it is called.
-        unsafe { (*this).fallbacks.add() };
-        return Entered::Cpython;
+        // SAFETY: as for `call_function`.
+        return unsafe { run_in_cpython(this, call) };
     };
     if plan.stop.is_some() {
         // SAFETY: as above.
@@ -441,6 +440,20 @@ unsafe fn run_entry(
     }
 }
 
+/// An entry says that the call is CPython's. That of a function whose frames are suspended gives a generator,
+/// of which the segments are ours.
+#[cold]
+unsafe fn run_in_cpython(this: *mut CompiledCallable, call: &Call) -> Entered {
+    // SAFETY: the callable is being called.
+    unsafe {
+        if (*this).signature.suspends() {
+            return Entered::Done(frames::start_generator(this, call));
+        }
+        (*this).fallbacks.add();
+        Entered::Cpython
+    }
+}
+
 /// Runs an entry that stops inside the function, in the frame of this call.
 #[inline(never)]
 unsafe fn enter_frame(
@@ -451,7 +464,7 @@ unsafe fn enter_frame(
 ) -> Entered {
     // SAFETY: the callable is being called with these arguments.
     unsafe {
-        if !frames::may_drive((*this).code, (*this).signature.code.flags) {
+        if (*this).signature.suspends() || !frames::may_drive((*this).code) {
             (*this).fallbacks.add();
             return Entered::Cpython;
         }

@@ -18,11 +18,12 @@ use crate::frames::arms::Armed;
 use crate::frames::ffi::{
     Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RAISED, RETURNED, Step, View, framelift_code_of,
     framelift_end_frame, framelift_enter_frame, framelift_enter_handler, framelift_expect_frame,
-    framelift_expected_in_vain, framelift_function_of, framelift_is_kept, framelift_is_observed,
-    framelift_leave_frame, framelift_link_frame, framelift_offer_interruption, framelift_perform,
-    framelift_point_at, framelift_read_instruction, framelift_resume_frame, framelift_throw_into_frame,
-    framelift_unlink_frame,
+    framelift_expected_in_vain, framelift_function_of, framelift_handled_exception, framelift_is_kept,
+    framelift_is_observed, framelift_leave_frame, framelift_link_frame, framelift_offer_interruption,
+    framelift_perform, framelift_point_at, framelift_read_instruction, framelift_resume_frame,
+    framelift_throw_into_frame, framelift_unit_to_start, framelift_unlink_frame,
 };
+use crate::frames::generator::adopt;
 use crate::frames::state::{take_locals, take_operands, write};
 use crate::layout::code_signature;
 use crate::objects::{INLINE, Object, ObjectBuffer};
@@ -41,14 +42,13 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Whether calls of `code` may be driven now: a generator never, and nothing that somebody watches.
+/// Whether frames of `code` may be driven now: none that somebody watches.
 ///
 /// # Safety
-/// The thread is attached; `code` is a code object with these flags.
-pub unsafe fn may_drive(code: Object, flags: i32) -> bool {
-    let suspends = ffi::CO_GENERATOR | ffi::CO_COROUTINE | ffi::CO_ASYNC_GENERATOR;
+/// The thread is attached; `code` is a code object.
+pub unsafe fn may_drive(code: Object) -> bool {
     // SAFETY: the caller's promise.
-    flags & suspends == 0 && DEPTH.get() < DEEPEST && unsafe { framelift_is_observed(code) } == 0
+    DEPTH.get() < DEEPEST && unsafe { framelift_is_observed(code) } == 0
 }
 
 /// What the shim's call back needs.
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn drive_child(parent: Object, frame: *mut Frame, result: 
     unsafe {
         let (function, code) = (framelift_function_of(frame), framelift_code_of(frame));
         let child_for = (*parent.cast::<CompiledCallable>()).child_for();
-        if child_for.is_null() || !may_drive(code, code_signature(code).flags) {
+        if child_for.is_null() || !may_drive(code) {
             return 0;
         }
         let first = first_argument(frame, code);
@@ -125,7 +125,16 @@ pub unsafe extern "C" fn drive_child(parent: Object, frame: *mut Frame, result: 
         let drives = (*this).takes_function() && (*this).is_on();
         if drives {
             callable::use_code(this, code);
-            *result = boundary::raw(|| Driver::new(this, frame).run(|driver| driver.segment(0)));
+            *result = boundary::raw(|| {
+                if (*this).suspends() {
+                    let function = ffi::Py_NewRef(function);
+                    let made = adopt(this, function, framelift_resume_frame(frame, 0));
+                    ffi::Py_DECREF(function);
+                    made
+                } else {
+                    Driver::new(this, frame).run(|driver| driver.segment(0))
+                }
+            });
         }
         ffi::Py_DECREF(child);
         c_int::from(drives)
@@ -149,6 +158,39 @@ unsafe fn first_argument(frame: *mut Frame, code: Object) -> Object {
     }
 }
 
+/// What became of a suspended frame that goes on.
+pub enum Resumed {
+    /// It is for CPython, as it was.
+    LeftAlone,
+    /// It has yielded or returned this, an owned reference; or raised, null.
+    Driven(Object),
+    /// An exception is set, which is to be thrown into it.
+    ThrownInto,
+}
+
+/// Drives the frame of a generator, a call of `function`, from where it was suspended.
+///
+/// # Safety
+/// The callable and the function are held; the frame is a suspended one that has just been given to the shim.
+pub unsafe fn resume(callable: *mut CompiledCallable, function: Object, frame: *mut Frame) -> Resumed {
+    // SAFETY: the caller's promises.
+    unsafe {
+        if !(*callable).is_on() {
+            return Resumed::LeftAlone;
+        }
+        let code = framelift_code_of(frame);
+        // What its caller handles is no part of the generator's state, and entries do not tell the two apart.
+        let beyond = !framelift_handled_exception(1).is_null();
+        if !(*callable).is_code(code) || !may_drive(code) || beyond {
+            (*callable).count_fallback();
+            return Resumed::LeftAlone;
+        }
+        let mut driver = Driver::new(callable, frame);
+        driver.function = function;
+        driver.resume()
+    }
+}
+
 /// What comes next. Places are code units.
 enum Next {
     /// Perform the instruction there.
@@ -169,6 +211,8 @@ struct Driver {
     callable: *mut CompiledCallable,
     frame: *mut Frame,
     linked: bool,
+    /// Of which function the frame is a call; borrowed.
+    function: Object,
     /// The codes of the callees in which the next instruction can't be captured: an owned tuple, or null.
     codes: Object,
     /// In a handler of the compiler's own, up to where it raises the exception again: not worth a segment.
@@ -181,6 +225,8 @@ impl Driver {
             callable,
             frame,
             linked: false,
+            // SAFETY: the caller gives a live frame, which holds its function.
+            function: unsafe { framelift_function_of(frame) },
             codes: null_mut(),
             tidying: false,
         }
@@ -194,7 +240,37 @@ impl Driver {
                 return framelift_end_frame(self.frame, null_mut());
             }
             DEPTH.set(DEPTH.get() + 1);
-            let mut next = first(&mut self);
+            let next = first(&mut self);
+            self.finish(next)
+        }
+    }
+
+    /// From one suspension to the next.
+    unsafe fn resume(mut self) -> Resumed {
+        // SAFETY: as for `run`; the frame's state is that in which it was suspended, with what was sent.
+        unsafe {
+            if framelift_enter_frame() != 0 {
+                ffi::PyErr_Clear(); // CPython raises it in its own place
+                return Resumed::LeftAlone;
+            }
+            DEPTH.set(DEPTH.get() + 1);
+            framelift_link_frame(self.frame);
+            self.linked = true;
+            if framelift_offer_interruption() != 0 {
+                self.leave();
+                return Resumed::ThrownInto;
+            }
+            let unit = framelift_unit_to_start(self.frame);
+            framelift_point_at(self.frame, unit);
+            let next = self.segment(unit);
+            Resumed::Driven(self.finish(next))
+        }
+    }
+
+    /// Goes on until the frame is given away: it is over, or CPython has it.
+    unsafe fn finish(mut self, mut next: Next) -> Object {
+        // SAFETY: the frame is ours; each of the ends below gives it away.
+        unsafe {
             loop {
                 next = match next {
                     Next::Break(unit) => self.perform(unit),
@@ -413,7 +489,7 @@ impl Driver {
             let state = room.nulls(count + usize::from(function));
             view.read(&mut state[..count]);
             if function {
-                state[count] = framelift_function_of(self.frame);
+                state[count] = self.function;
             }
             let found = callable::find_entry(callable, unit as u32 * 2, state, &mut |hit| {
                 if self.fits(hit.entry) {

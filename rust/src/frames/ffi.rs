@@ -1,6 +1,8 @@
-//! The C side: `csrc/shim.c`, `csrc/decide.c`, `csrc/resume.c` and `csrc/step.c`, where each function says what it does.
+//! The C side: `csrc/shim.c`, `csrc/decide.c`, `csrc/generator.c`, `csrc/resume.c` and
+//! `csrc/step.c`, where each function says what it does.
 
 use crate::objects::Object;
+use pyo3::ffi::PyTypeObject;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::AtomicI32;
 
@@ -87,6 +89,16 @@ unsafe extern "C" {
     pub fn framelift_forget_decisions();
     pub fn framelift_expect_frame(call: *mut Expected);
     pub fn framelift_expected_in_vain(call: *mut Expected) -> c_int;
+
+    pub fn framelift_prepare_generators(
+        mark_type: *mut PyTypeObject,
+        resume: unsafe extern "C" fn(Object, *mut Frame, *mut Object) -> c_int,
+        end: unsafe extern "C" fn(Object),
+    );
+    pub fn framelift_adopt(object: Object, function: Object, code: Object, mark: Object) -> c_int;
+    pub fn framelift_unit_to_start(frame: *mut Frame) -> c_int;
+    pub fn framelift_suspended_one_more();
+    pub fn framelift_suspended_one_less();
 
     pub fn framelift_view_frame(frame: *mut Frame, view: *mut View);
     pub fn framelift_set_depth(frame: *mut Frame, depth: c_int);

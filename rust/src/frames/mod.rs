@@ -3,17 +3,20 @@
 //! `csrc/` gives access to CPython's frames and performs single instructions. Here is what happens with
 //! them: `drive` takes a call from segment to break to segment, `arms` says which frames reach it from a
 //! break's instruction, `state` reads and writes what a frame holds, `handled` what the thread holds for it,
-//! `ffi` declares the C side, and `testing` starts frames anywhere, for tests.
+//! `generator` drives frames that are suspended and resumed, `ffi` declares the C side, and `testing` starts
+//! frames anywhere, for tests.
 
 mod arms;
 mod drive;
 mod ffi;
+mod generator;
 mod handled;
 mod state;
 mod testing;
 
 pub use arms::{Disarmed, forget_decisions, somebody_waits};
 pub use drive::{call_in_frame, may_drive};
+pub use generator::start as start_generator;
 pub use handled::handled_exception;
 
 use pyo3::prelude::*;
@@ -24,6 +27,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     if unsafe { ffi::framelift_prepare_shim(drive::drive_child) } != 0 {
         return Err(PyErr::fetch(module.py()));
     }
+    generator::prepare(module);
     module.add_function(wrap_pyfunction!(arms::set_frame_decisions, module)?)?;
     module.add_class::<state::Unbound>()?;
     module.add("UNBOUND", state::make_unbound(module.py())?)?;

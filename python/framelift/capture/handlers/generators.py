@@ -5,6 +5,9 @@ https://docs.python.org/3/reference/expressions.html#yield-expressions
 
 from __future__ import annotations
 
+import inspect
+import types
+
 from framelift.capture.datamodel import attributes, calls, iteration
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import STOP_VALUE, Raised, raised
@@ -12,14 +15,19 @@ from framelift.capture.handlers.registry import handler
 from framelift.capture.interpreter import Yielded
 from framelift.capture.polyfills import is_polyfill
 from framelift.capture.values import Constant, GeneratorObject
+from framelift.capture.values.objects import type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
+
+AWAITS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Flags of code that sends to what it awaits only, where other generators delegate."""
 
 
 @handler(op.ReturnGenerator)
 def return_generator(vm, frame, inst):
     generator = GeneratorObject(frame)
     frame.generator = generator
+    vm.note_generator(generator)
     return generator
 
 
@@ -30,11 +38,15 @@ def yield_value(vm, frame, inst):
 
 @handler(op.GetYieldFromIter)
 def get_yield_from_iter(vm, frame, inst):
+    if type_of(vm.look(frame.stack[-1])) is types.CoroutineType:
+        raise Break(reasons.ASYNC_FUNCTION, "yield from a coroutine")
     frame.stack.append(iteration.iterator_of(vm, frame.stack.pop()))
 
 
 @handler(op.Send)
 def send(vm, frame, inst):
+    if frame.decoded.code.co_flags & AWAITS:
+        raise Break(reasons.ASYNC_FUNCTION, "await")
     sent = frame.stack.pop()
     receiver = vm.look(frame.stack[-1])
     yielded, returned = send_to(vm, receiver, sent)
