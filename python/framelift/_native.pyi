@@ -90,6 +90,7 @@ class Entry:
         stop: tuple[int, int, int] | None = None,
         codes: tuple[CodeType, ...] | None = None,
         outdated: Sequence[int] = [],
+        restores: bool = False,
     ) -> Entry: ...
     @staticmethod
     def cpython(tree: GuardTree, info: Any) -> Entry: ...

@@ -409,7 +409,7 @@ def assemble(
     """Guards, graph and exit program as an entry."""
     guards: GuardSet = captured.guards
     graph_inputs: list[int] = []
-    replayable = True
+    replayable = restores = True
     shapes = captured.builder.shape_conditions()
     for binding in shapes.bindings:
         guards.bind(binding.symbol, binding.source, binding.what, binding.dimension)
@@ -417,14 +417,15 @@ def assemble(
         guards.condition(condition)
     if captured.graph is not None:
         graph_inputs = [guards.collect(source) for source in captured.graph.inputs]
-        replayable = not (captured.graph.mutated_inputs or captured.graph.uses_rng)
+        restores = not captured.graph.mutated_inputs
+        replayable = restores and not captured.graph.uses_rng
     built = build(guards, argument_count)
     program = _native.ExitProgram(captured.operations, captured.commit_at, captured.result)
     info = EntryInfo(built, ReferenceTree(guards), record)
     stop = captured.stop and (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
     codes = captured.stop and captured.stop.callees
     return _native.Entry(
-        built.tree, run, graph_inputs, program, replayable, info, stop, codes, captured.outdated
+        built.tree, run, graph_inputs, program, replayable, info, stop, codes, captured.outdated, restores
     )
 
 

@@ -50,6 +50,8 @@ pub struct Plan {
     pub program: Py<ExitProgram>,
     /// Nothing irreversible happens before the exit program commits.
     pub replayable: bool,
+    /// A graph that fails leaves nothing behind, random number generators included.
+    pub restores: bool,
     /// None: the program's result is what the function returns. Else it is the state of the frame there, a
     /// tuple of locals and cells and then operands, the lowest first, with `UNBOUND` for empty places.
     pub stop: Option<Stop>,
@@ -59,8 +61,8 @@ pub struct Plan {
     pub outdated: Box<[usize]>,
 }
 
-/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=())`, or
-/// `Entry.cpython(tree, info)`.
+/// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=(),
+/// restores=False)`, or `Entry.cpython(tree, info)`.
 #[pyclass(frozen, weakref, module = "framelift._native")]
 pub struct Entry {
     /// The facts.
@@ -120,7 +122,7 @@ impl Entry {
 impl Entry {
     #[new]
     #[allow(clippy::too_many_arguments)] // Python gives them, most of them by position in one place.
-    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=vec![]))]
+    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=vec![], restores=false))]
     fn new(
         py: Python<'_>,
         tree: Py<GuardTree>,
@@ -132,6 +134,7 @@ impl Entry {
         stop: Option<(u32, usize, usize)>,
         codes: Option<Py<PyTuple>>,
         outdated: Vec<usize>,
+        restores: bool,
     ) -> PyResult<Self> {
         let slots = tree.get().slot_count();
         let (slots_needed, outputs_needed) = (program.get().slots_needed, program.get().outputs_needed);
@@ -169,6 +172,7 @@ impl Entry {
             graph_inputs: graph_inputs.into_boxed_slice(),
             program,
             replayable,
+            restores,
             stop,
             codes,
             outdated: outdated.into_boxed_slice(),

@@ -452,3 +452,26 @@ def test_nothing_is_kept_alive():
         return y
 
     check(f, floats(3), made(lambda k: Thing()), **ANY)
+
+
+class TestOperatorsThatFailInTheGraph:
+    def test_with_random_numbers(self):
+        def f(x, index):
+            y = torch.dropout(x, 0.5, True)
+            try:
+                y = y[index]
+            except IndexError as error:
+                return y.cos(), lines_of(error), torch.rand(2)
+            return y, torch.rand(2)
+
+        call = framelift.compile(f, backend="eager")
+        for last in (1, 7, 1, 7):
+            x, index = torch.ones(5), torch.tensor([0, last])
+            torch.manual_seed(3)
+            expected = f(x, index)
+            torch.manual_seed(3)
+            found = call(x, index)
+            assert [type(one) for one in found] == [type(one) for one in expected]
+            for left, right in zip(expected, found, strict=True):
+                assert torch.equal(left, right) if isinstance(left, torch.Tensor) else left == right
+        assert call.graph_errors == 2

@@ -139,7 +139,7 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     """
     if backend.inductor is None:
         run = backend.compile(graph.module, graph.example_inputs)
-        return CompiledGraph(restoring_state(graph, run), backend.name, "")
+        return CompiledGraph(restoring(graph, run), backend.name, "")
     reason = why_not_inductor(graph)
     if reason and backend.required:
         raise Misuse(reasons.BACKEND_REFUSED, f'backend="inductor": {reason}', allowed='None or "eager"')
@@ -157,18 +157,58 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         if backend.required:
             raise
         return eager_instead(graph, f"no C++ compiler: {error}")
-    return CompiledGraph(run, "inductor", "")
+    return CompiledGraph(restoring_generators(graph, run), "inductor", "")
 
 
 def eager_instead(graph: FinishedGraph, reason: str) -> CompiledGraph:
     """The graph run node by node, because Inductor does not apply."""
-    return CompiledGraph(restoring_state(graph, run_eagerly(graph.module, ())), "eager", reason)
+    return CompiledGraph(restoring(graph, run_eagerly(graph.module, ())), "eager", reason)
 
 
 def computes_tensors(graph: FinishedGraph) -> bool:
     """Whether a call of the graph gives a tensor."""
     calls = (node for node in graph.module.graph.nodes if node.op in ("call_function", "call_method"))
     return any(True for node in calls for _ in tensors_in(node.meta[EXAMPLE]))
+
+
+def restoring(graph: FinishedGraph, run: Runner) -> Runner:
+    """``run``, but when it raises it has left nothing changed but the inputs it has written to."""
+    return restoring_state(graph, restoring_generators(graph, run))
+
+
+def restoring_generators(graph: FinishedGraph, run: Runner) -> Runner:
+    """``run``, but when it fails the generators of random numbers are as before: CPython then draws the same.
+
+    Reading their states takes about as long as an operator. Graphs that write to inputs are not repeated.
+    """
+    if not graph.uses_rng or graph.mutated_inputs:
+        return run
+    generators = generators_of(graph)
+
+    def run_and_restore(*inputs: Any) -> Any:
+        states = [generator.get_state() for generator in generators]
+        try:
+            return run(*inputs)
+        except Exception:
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)
+            raise
+
+    return run_and_restore
+
+
+def generators_of(graph: FinishedGraph) -> list[torch.Generator]:
+    """Those that a graph may draw from: what its nodes name, and the default ones of its devices."""
+    found: dict[int, torch.Generator] = {id(torch.default_generator): torch.default_generator}
+    for node in graph.module.graph.nodes:
+        for value in (*node.args, *node.kwargs.values()):
+            if isinstance(value, torch.Generator):
+                found[id(value)] = value
+        for tensor in tensors_in(node.meta.get(EXAMPLE)):
+            if tensor.device.type == "cuda":
+                generator = torch.cuda.default_generators[tensor.device.index or 0]
+                found[id(generator)] = generator
+    return list(found.values())
 
 
 def restoring_state(graph: FinishedGraph, run: Runner) -> Runner:

@@ -38,17 +38,29 @@ pub unsafe fn run(plan: &Plan, slots: &[Object]) -> Ran {
     if deepens && unsafe { framelift_enter_call() } != 0 {
         return Ran::Done(null_mut());
     }
-    let mut committed = false;
+    let mut reached = Reached::Graph;
     // SAFETY: the caller's promises.
-    let result = unsafe { run_graph_and_program(plan, program, slots, &mut committed) };
+    let result = unsafe { run_graph_and_program(plan, program, slots, &mut reached) };
     if deepens {
         // SAFETY: pairs with the call above.
         unsafe { framelift_leave_call() };
     }
-    if result.is_null() && plan.replayable && !committed && is_failure() {
+    let reversible = match reached {
+        Reached::Graph => plan.replayable || plan.restores,
+        Reached::Building => plan.replayable,
+        Reached::Commits => false,
+    };
+    if result.is_null() && reversible && is_failure() {
         return Ran::Replay;
     }
     Ran::Done(result)
+}
+
+/// How far a segment has come.
+enum Reached {
+    Graph,
+    Building,
+    Commits,
 }
 
 /// Whether the exception that is set is a failure: `KeyboardInterrupt` and its like are not, they pass.
@@ -61,7 +73,7 @@ unsafe fn run_graph_and_program(
     plan: &Plan,
     program: &ExitProgram,
     slots: &[Object],
-    committed: &mut bool,
+    reached: &mut Reached,
 ) -> Object {
     let outputs = match &plan.graph {
         // SAFETY: the caller's promises; `graph_inputs` was checked against the tree's slots.
@@ -73,6 +85,7 @@ unsafe fn run_graph_and_program(
     if outputs.is_null() && plan.graph.is_some() {
         return null_mut();
     }
+    *reached = Reached::Building;
     let mut room = ObjectBuffer::<INLINE>::new();
     let results = room.nulls(program.operations.len());
     let mut objects = Objects {
@@ -84,7 +97,9 @@ unsafe fn run_graph_and_program(
 
     let mut succeeded = true;
     for (index, operation) in program.operations.iter().enumerate() {
-        *committed = index >= program.commit_at;
+        if index >= program.commit_at {
+            *reached = Reached::Commits;
+        }
         // SAFETY: the parser and the entry have checked every operand against what is there.
         if !unsafe { objects.perform(index, operation, &mut released) } {
             succeeded = false;
