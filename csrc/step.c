@@ -1409,6 +1409,17 @@ framelift_is_cleanup(Frame *frame, int first)
     return tidies;
 }
 
+/* Whether instructions of the kind never raise, whatever their operands are. */
+static bool
+never_raises(enum kind kind)
+{
+    switch (kind) {
+    case NO_OPERATION: case POP: case PUSH_NULL_OPERAND: case COPY_OPERAND: case SWAP_OPERANDS: case CONSTANT:
+    case SET_LOCAL: return true;
+    default: return false;
+    }
+}
+
 /* Performs `instruction`, whose operands are on the frame's stack. See step.h for what is in `step`
  * afterwards. */
 enum outcome
@@ -1424,7 +1435,8 @@ framelift_perform(Frame *frame, const struct instruction *instruction, struct st
     };
     enum outcome outcome;
 
-    if (perform == NULL || (!can_raise_at(work.code, instruction) && !is_covered(&work))) {
+    if (perform == NULL
+        || (!never_raises(instruction->kind) && !can_raise_at(work.code, instruction) && !is_covered(&work))) {
         return IN_CPYTHON;
     }
     point_at_running(frame, instruction->unit);
