@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelift.capture import polyfills
-from framelift.capture.datamodel import attributes, iteration, mapping, set_order, tensors
+from framelift.capture.datamodel import arrays, attributes, iteration, mapping, set_order, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -41,6 +41,7 @@ from framelift.capture.values import (
     DictObject,
     FunctionObject,
     GeneratorObject,
+    HostArray,
     IdentityNumber,
     Instance,
     IteratorObject,
@@ -86,6 +87,7 @@ class ExitWriter:
         self._built: dict[int, Operand] = {}
         self._building: set[int] = set()
         self._fills: list[tuple] = []
+        self._arrays: list[HostArray] = []
         self._advances: list[tuple] = []
         self._empty_first = False
 
@@ -205,6 +207,13 @@ class ExitWriter:
                 return self._build_method(value)
             case IteratorObject():
                 return self._build_iterator(value)
+            case HostArray():
+                if any(arrays.share(value, other) for other in self._arrays):
+                    raise Break(reasons.NOT_REBUILDABLE, "two arrays that share their memory")
+                self._arrays.append(value)
+                return self.emit(
+                    ("call", const(type(value.array).copy), [const(value.array), const("K")], ())
+                )
             case IdentityNumber():
                 if value.owner is None:
                     return self.emit(("call", const(_thread.get_ident), [], ()))

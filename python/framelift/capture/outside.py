@@ -52,6 +52,11 @@ from framelift.guards.sources import (
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
+try:
+    import numpy
+except ImportError:  # torch goes without
+    numpy = None
+
 if TYPE_CHECKING:
     from framelift.capture.interpreter import Interpreter
 
@@ -92,6 +97,15 @@ IDENTITY_TYPES = (
 
 OPERATOR_TYPES = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator)
 """Classes of the torch library's operators."""
+
+
+NUMPY_TYPES: tuple[type, ...] = ()
+"""Classes of NumPy's functions written in C and of its types of numbers."""
+NUMPY_NUMBERS: tuple[type, ...] = ()
+"""Classes of NumPy's immutable numbers."""
+if numpy is not None:
+    NUMPY_TYPES = (type(numpy.sum), numpy.ufunc, numpy.dtype)
+    NUMPY_NUMBERS = (numpy.generic,)
 
 
 def look(vm: Interpreter, value: Value) -> Value:
@@ -224,8 +238,8 @@ def guard_identity(vm: Interpreter, real: object, source: Source) -> None:
 
 
 def is_graph_callable(real: object) -> bool:
-    """Operators of the torch library: immutable callables, put into the graph by identity."""
-    return isinstance(real, OPERATOR_TYPES)
+    """Operators of the torch library and functions of NumPy: immutable, known by identity."""
+    return isinstance(real, (OPERATOR_TYPES, NUMPY_TYPES))
 
 
 def open_tensor(vm: Interpreter, real: torch.Tensor, source: Source) -> Value:

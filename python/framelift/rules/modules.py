@@ -63,7 +63,7 @@ STANDARD_LIBRARY = (
 )
 
 THIRD_PARTY = (
-    Modules("numpy.*", _NUMPY, "NumPy is not captured yet", reasons.NUMPY),
+    Modules("numpy.*", _NUMPY, "NumPy is captured on known numbers only", reasons.NUMPY),
     Modules(
         "scipy.* sklearn.* pandas.* pyarrow.* polars.* xarray.* numba.* cupy.* networkx.* sympy.* mpmath.*",
         _SKIP,

@@ -46,7 +46,7 @@ TORCH_INTERNAL = Rule(RuleKind.UNKNOWN, "it is internal to torch's C code and ha
 BUILTIN = Rule(RuleKind.BUILTIN, "it belongs to Python itself", _ORIGIN)
 CONSTANT_METHOD = Rule(RuleKind.BUILTIN, "it is a method of a constant of torch", _ORIGIN)
 RETURN_TYPE = Rule(RuleKind.BUILTIN, "it is a named tuple of results", _ORIGIN)
-NUMPY = Rule(RuleKind.NUMPY, "NumPy is not captured yet", _ORIGIN, breaks_with=reasons.NUMPY)
+NUMPY = Rule(RuleKind.NUMPY, "NumPy is captured on known numbers only", _ORIGIN, breaks_with=reasons.NUMPY)
 CLASS = Rule(RuleKind.INLINE, "making an instance is inlined", _ORIGIN)
 UNKNOWN = Rule(RuleKind.UNKNOWN, "it is written in C and has no rule", _ORIGIN)
 NOT_CALLABLE = Rule(RuleKind.UNKNOWN, "it can't be called", _ORIGIN)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from framelift.capture import outside
-from framelift.capture.datamodel import calls, mapping, tensors
+from framelift.capture.datamodel import arrays, calls, mapping, tensors
 from framelift.capture.effects import SlotStore, TypeStore
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
@@ -25,6 +25,7 @@ from framelift.capture.values import (
     CellObject,
     Constant,
     FunctionObject,
+    HostArray,
     Lazy,
     MethodObject,
     Opaque,
@@ -244,6 +245,8 @@ def get_member(vm, descriptor, owner: Value, name: str) -> Value | None:
     special = MEMBERS.get(descriptor)
     if special is not None:
         return special(vm, owner)
+    if isinstance(owner, HostArray):
+        return arrays.attribute(owner, descriptor, name)
     if isinstance(owner, Constant):
         return outside.literal(descriptor.__get__(owner.value))
     if isinstance(owner, TupleObject) and type(descriptor).__name__ == "member_descriptor":

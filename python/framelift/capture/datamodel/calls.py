@@ -11,7 +11,7 @@ import functools
 import types
 
 from framelift.capture import outside
-from framelift.capture.datamodel import attributes, constants, mapping, tensors
+from framelift.capture.datamodel import arrays, attributes, constants, mapping, tensors
 from framelift.capture.decode import decode
 from framelift.capture.exceptions import raised
 from framelift.capture.frame import Frame
@@ -89,7 +89,12 @@ def by_rule(vm, real: object, arguments: list[Value], keywords: dict[str, Value]
     match rule.kind:
         case RuleKind.IN_GRAPH | RuleKind.NONSTRICT:
             return tensors.graph_call(vm, real, arguments, keywords)
-        case RuleKind.SKIP | RuleKind.DISALLOWED | RuleKind.NUMPY:
+        case RuleKind.NUMPY:
+            result = arrays.call(vm, real, arguments, keywords)
+            if result is None:
+                raise left_to_cpython(rule, real)
+            return result
+        case RuleKind.SKIP | RuleKind.DISALLOWED:
             raise left_to_cpython(rule, real)
     return None
 

@@ -116,7 +116,7 @@ def from_host(vm, result: object) -> Value:
         return outside.literal(result)
     if isinstance(result, torch.Tensor):
         raise Break(reasons.UNSUPPORTED_CALL, "a tensor made outside of the graph")
-    if cls in OPAQUE_TYPES:
+    if cls in OPAQUE_TYPES or isinstance(result, outside.NUMPY_NUMBERS):
         return Constant(result)
     return vm.look(Lazy(result, Held(result, f"<{cls.__name__}>")))
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from framelift import torch_internals
-from framelift.capture.datamodel import constants, mapping
+from framelift.capture.datamodel import arrays, constants, mapping
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
     Constant,
@@ -140,7 +140,7 @@ def graph_argument(vm, value: Value) -> Any:
     value = vm.look(value)
     match value:
         case Constant():
-            return value.value
+            return arrays.plain(value.value)
         case Tensor():
             return value.node
         case Symbol():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from framelift.capture.datamodel import calls, constants, items, numbers, operators, tensors
+from framelift.capture.datamodel import arrays, calls, constants, items, numbers, operators, tensors
 from framelift.capture.natives.registry import native
 from framelift.capture.polyfills.registry import owns_storage
-from framelift.capture.values import Constant, ListObject, Symbol, Tensor
+from framelift.capture.values import Constant, HostArray, ListObject, Symbol, Tensor
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -72,6 +72,17 @@ def metadata_method(name: str):
         return tensors.node_value(vm, None, getattr(tensor.example, name)(*host, **named))
 
     return answer
+
+
+@native(torch.tensor)
+def new_tensor(vm, arguments, keywords):
+    """``torch.tensor(data)``: the numbers of an array that was made during capture are in the graph."""
+    data = vm.look(arguments[0]) if arguments else None
+    if isinstance(data, HostArray):
+        arguments = [arrays.numbers(data), *arguments[1:]]
+        if "dtype" not in keywords:
+            keywords = {**keywords, "dtype": Constant(arrays.tensor_dtype(data))}
+    return tensors.graph_call(vm, torch.tensor, arguments, keywords)
 
 
 @native(owns_storage)

@@ -349,6 +349,16 @@ class FunctionObject(Object):
         self.closure: list[CellObject] | None = None
 
 
+class HostArray(Object):
+    """A NumPy array made during capture, of numbers that are known (``datamodel/arrays``)."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any) -> None:
+        super().__init__(type(array))
+        self.array = array
+
+
 class MethodObject(Object):
     """A callable bound to its first argument: ``types.MethodType``, or a C method looked up on a value."""
 
