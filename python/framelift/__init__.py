@@ -23,6 +23,7 @@ from framelift.api import compile, explain, list_backends, reset  # noqa: A004
 from framelift.config import config
 from framelift.controls import disable, graph_break, is_compiling, is_dynamo_compiling
 from framelift.installation import install, uninstall
+from framelift.marks import mark_dynamic, mark_static, mark_unbacked, maybe_mark_dynamic
 from framelift.observe.counters import counters
 
 __all__ = [
@@ -38,6 +39,10 @@ __all__ = [
     "is_compiling",
     "is_dynamo_compiling",
     "list_backends",
+    "mark_dynamic",
+    "mark_static",
+    "mark_unbacked",
+    "maybe_mark_dynamic",
     "reset",
     "uninstall",
 ]

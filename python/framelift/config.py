@@ -82,6 +82,7 @@ SETTINGS = {
         Setting("specialize_int", False),
         Setting("specialize_float", False),
         Setting("capture_scalar_outputs", False),
+        Setting("capture_dynamic_output_shape_ops", False),
         Setting("inline_depth_limit", 150),
         Setting("loop_limit", 131_072),
         Setting("fallback_random", False),
@@ -127,7 +128,12 @@ class Config:
     """Take every float as fixed, also one that has been seen to change."""
 
     capture_scalar_outputs: bool
-    """Keep ``.item()`` and its like in the graph, as numbers that are not known during capture."""
+    """Keep ``.item()`` and its like in the graph, as numbers that are not known during capture. With
+    ``fullgraph=True`` it is done anyway."""
+
+    capture_dynamic_output_shape_ops: bool
+    """Keep operators whose results' sizes depend on data in the graph (``nonzero``, a mask as an index). With
+    ``fullgraph=True`` it is done anyway."""
 
     inline_depth_limit: int
     """Calls inside one another that capture follows."""

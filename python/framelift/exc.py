@@ -6,6 +6,7 @@ exception of the compiled program itself is never wrapped.
 
 from framelift.observe.errors import (
     BackendFailed,
+    ConstraintViolated,
     FrameliftError,
     InternalError,
     LimitReached,
@@ -21,6 +22,7 @@ InternalTorchDynamoError = InternalError
 BackendCompilerFailed = BackendFailed
 InvalidBackend = UnknownBackend
 RecompileError = Recompiled
+ConstraintViolationError = ConstraintViolated
 FailOnRecompileLimitHit = LimitReached
 RecompileLimitExceeded = LimitReached
 UserError = Misuse
@@ -28,6 +30,8 @@ UserError = Misuse
 __all__ = [
     "BackendCompilerFailed",
     "BackendFailed",
+    "ConstraintViolated",
+    "ConstraintViolationError",
     "FailOnRecompileLimitHit",
     "FrameliftError",
     "InternalError",

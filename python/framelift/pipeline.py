@@ -21,20 +21,23 @@ import time
 import traceback
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from framelift import _native, codegen, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
 from framelift.children import SUSPENDED, Children
 from framelift.config import config
+from framelift.graph.shapes import describe_binding
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
 from framelift.guards.failure import GuardFailure
+from framelift.guards.spelling import spell_condition
 from framelift.observe import logs, reasons
 from framelift.observe.counters import count
 from framelift.observe.errors import (
     BackendFailed,
     Break,
+    ConstraintViolated,
     InternalError,
     LimitReached,
     Misuse,
@@ -170,7 +173,7 @@ class Compilation:
         try:
             start = ResumePoint(self.function, offset, self.takes_function)
             entry = self.make_entry(start, arguments, record)
-        except (Unsupported, BackendFailed, Misuse, InternalError):
+        except (Unsupported, BackendFailed, ConstraintViolated, Misuse, InternalError):
             raise
         except UserBackendError as error:
             raise error.original from None
@@ -243,7 +246,7 @@ class Compilation:
         for entry in compiled.entries_at(offset):
             for change in find_changes(entry.info.guards.guards, arguments):
                 self.dynamic_sizes.update((str(change.source), dimension) for dimension in change.dimensions)
-                if change.number is not None and not fixed[change.number]:
+                if change.number is not None and not (fixed[change.number] or change.fixed):
                     self.dynamic_scalars.add(str(change.source))
 
     def policy(self) -> Policy:
@@ -252,9 +255,11 @@ class Compilation:
         return Policy(
             frozenset(self.dynamic_sizes),
             frozenset(self.dynamic_scalars),
-            all_sizes,
-            config.break_at,
-            config.break_inlined,
+            all_sizes=all_sizes,
+            scalar_outputs=self.fullgraph or config.capture_scalar_outputs,
+            dynamic_outputs=self.fullgraph or config.capture_dynamic_output_shape_ops,
+            break_at=config.break_at,
+            break_inlined=config.break_inlined,
         )
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:
@@ -281,6 +286,7 @@ class Compilation:
         run = self.run_backend(captured, record)
         if run is None and captured.graph is not None:
             return None
+        check_promises(captured)
         entry = assemble(captured, run, len(arguments), record)
         if entry.tree.check(arguments) is None:
             failure = entry.info.guards.describe(entry.tree.explain(arguments))
@@ -297,22 +303,32 @@ class Compilation:
         The second is a graph break: the segment is captured again and stops before that instruction. No
         handler of ours is entered meanwhile: the exception that the program handles is a part of its state.
         """
-        policy, check = self.policy(), config.raise_internal_errors
-        capture = partial(capture_segment, start, arguments, policy, check=check)
+        policy = self.policy()
+        captured, error = self.capture_with(policy, start, arguments)
+        if not self.fullgraph and may_fail_late(captured):
+            known = replace(policy, scalar_outputs=False, dynamic_outputs=False)
+            captured, error = self.capture_with(known, start, arguments)
+        if error is not None:
+            self.note_break(error, record)
+        return captured
+
+    def capture_with(
+        self, policy: Policy, start: ResumePoint, arguments: tuple[object, ...]
+    ) -> tuple[Captured | CaptureFailed, Break | None]:
+        """``capture`` under a policy: the segment, and the break it ends with if that is to be counted."""
+        capture = partial(capture_segment, start, arguments, policy, check=config.raise_internal_errors)
         whole = attempt(capture)
         shorter = None
         try:
             if isinstance(whole, Captured) or self.fullgraph:
-                return whole
+                return whole, None
             for stop in whole.stops:
                 shorter = attempt(capture, end=stop)
                 if isinstance(shorter, Captured):
                     # What makes something to await, and `await`, are where the function may be suspended.
                     awaits = self.suspends and whole.error.reason is reasons.ASYNC_FUNCTION
-                    if not whole.counted_elsewhere and not awaits:
-                        self.note_break(whole.error, record)
-                    return shorter
-            return whole
+                    return shorter, None if whole.counted_elsewhere or awaits else whole.error
+            return whole, None
         finally:
             del whole, shorter  # a failure's traceback leads back to this frame
 
@@ -383,6 +399,12 @@ def attempt(capture: Callable[..., Captured], **options: object) -> Captured | C
         return failed
 
 
+def may_fail_late(captured: Captured | CaptureFailed) -> bool:
+    """Whether a graph may find that it does not apply to some data when CPython can't repeat its work."""
+    graph = captured.graph if isinstance(captured, Captured) else None
+    return graph is not None and graph.checks_data and (graph.mutated_inputs or graph.uses_rng)
+
+
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:
     """A graph raised and CPython repeats its work: counted."""
     count("fallbacks", "graph raised")
@@ -427,6 +449,16 @@ def assemble(
     return _native.Entry(
         built.tree, run, graph_inputs, program, replayable, info, stop, codes, captured.outdated, restores
     )
+
+
+def check_promises(captured: Captured) -> None:
+    """Sizes that are marked as open must be open in the entry."""
+    for violation in captured.builder.assumed.violations():
+        promise = violation.promise
+        bindings = captured.builder.shape_conditions().bindings
+        names = {bound.symbol: describe_binding(bound) for bound in bindings}
+        condition = f"must meet `{spell_condition(violation.condition, names)}`"
+        raise ConstraintViolated(str(promise), condition, promise.limits, violation.place)
 
 
 def check_reference(entry: _native.Entry, arguments: tuple[object, ...], name: str) -> None:

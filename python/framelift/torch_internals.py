@@ -12,7 +12,8 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import BuiltinFunctionType
@@ -33,20 +34,23 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------------------------------------------------
 
 
-def new_fake_mode() -> tuple[FakeTensorMode, ShapeEnv]:
+def new_fake_mode(
+    *, scalar_outputs: bool = False, dynamic_outputs: bool = False
+) -> tuple[FakeTensorMode, ShapeEnv]:
     """A fake-tensor mode with a shape environment of its own, for one capture.
 
-    Values that need data (``item``, ``nonzero`` shapes) raise instead of becoming unknown symbols. Symbols
-    are never merged because their values happen to be equal (no duck sizing): what must be equal for the
-    graph to be right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and
-    operators without a fake kernel raise instead of being run on zeros.
+    Numbers from data raise, unless ``scalar_outputs`` (``item``) or ``dynamic_outputs`` (the sizes of what
+    ``nonzero`` gives) makes them unbacked symbols: symbols without a value in this call. Symbols are never
+    merged because their values happen to be equal (no duck sizing): what must be equal for the graph to be
+    right becomes a condition. Data pointers of fake tensors raise instead of reading as 0, and operators
+    without a fake kernel raise instead of being run on zeros.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
     from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
     shape_env = ShapeEnv(
-        allow_scalar_outputs=False,
-        allow_dynamic_output_shape_ops=False,
+        allow_scalar_outputs=scalar_outputs,
+        allow_dynamic_output_shape_ops=dynamic_outputs,
         assume_static_by_default=True,
         duck_shape=False,
     )
@@ -175,21 +179,45 @@ def _fake_ordinary_tensor(mode: FakeTensorMode, tensor: torch.Tensor) -> torch.T
     return fake
 
 
+Range = tuple[int | None, int | None]
+"""The least and the greatest size that were promised, None where there is no bound."""
+
+
 def fake_dynamic_tensor(
-    mode: FakeTensorMode, tensor: torch.Tensor, name: str, dynamic: frozenset[int]
+    mode: FakeTensorMode,
+    tensor: torch.Tensor,
+    name: str,
+    dynamic: frozenset[int],
+    unbacked: frozenset[int] = frozenset(),
+    ranges: Mapping[int, Range] = types.MappingProxyType({}),
 ) -> torch.Tensor:
-    """The fake of ``tensor`` whose sizes in ``dynamic`` are fresh symbols (a size of 0 or 1 stays a number).
+    """The fake of ``tensor`` whose sizes in ``dynamic`` are fresh symbols (a size of 0 or 1 stays a number),
+    and whose sizes in ``unbacked`` are symbols without a value.
 
     Strides that are not numbers are products of sizes where they can be, else symbols; the storage offset is
-    a symbol unless it is 0 or 1. The fake is not linked to the fake of a base tensor.
+    a symbol unless it is 0 or 1. The fake is not linked to the fake of a base tensor. ``ranges`` are assumed
+    of the symbols of their dimensions; this call's sizes lie in them.
     """
-    from torch.fx.experimental.symbolic_shapes import DimDynamic, StatelessSymbolicContext
+    from torch.fx.experimental.symbolic_shapes import (
+        DimDynamic,
+        StatelessSymbolicContext,
+        StrictMinMaxConstraint,
+    )
+
+    def kind(dimension: int) -> DimDynamic:
+        if dimension in unbacked:
+            return DimDynamic.UNBACKED
+        return DimDynamic.DYNAMIC if dimension in dynamic else DimDynamic.STATIC
+
+    def constraint(dimension: int) -> Any:
+        if dimension not in ranges or dimension in unbacked:
+            return None
+        return StrictMinMaxConstraint(vr=_value_range(*ranges[dimension]), warn_only=False)
 
     context = StatelessSymbolicContext(
-        dynamic_sizes=[
-            DimDynamic.DYNAMIC if dimension in dynamic else DimDynamic.STATIC
-            for dimension in range(tensor.dim())
-        ]
+        dynamic_sizes=[kind(dimension) for dimension in range(tensor.dim())],
+        constraint_sizes=[constraint(dimension) for dimension in range(tensor.dim())],
+        unbacked_bounds={dimension: ranges[dimension] for dimension in unbacked if dimension in ranges},
     )
     plain = tensor.detach() if tensor._is_view() else tensor
     fake = mode.from_tensor(plain, source=shape_source(name), symbolic_context=context, trace=False)
@@ -231,12 +259,146 @@ def symbol_hint(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> int 
     return node.hint if node.has_hint() else None
 
 
+def _value_range(least: int | None, greatest: int | None) -> Any:
+    from torch.utils._sympy.numbers import int_oo
+    from torch.utils._sympy.value_ranges import ValueRanges
+
+    return ValueRanges(0 if least is None else least, int_oo if greatest is None else greatest)
+
+
 def shape_guards(shape_env: ShapeEnv) -> list[sympy.Basic]:
-    """Every condition the shape environment has assumed so far, deferred ones included."""
-    found = [guard.expr for guard in shape_env.guards]
-    for deferred in shape_env.deferred_runtime_asserts.values():
-        found.extend(assertion.expr for assertion in deferred)
-    return found
+    """Every condition over inputs that the shape environment has assumed so far, in order."""
+    return [guard.expr for guard in shape_env.guards]
+
+
+def runtime_asserts(shape_env: ShapeEnv) -> list[sympy.Basic]:
+    """Every condition over numbers from data that it has assumed so far: the graph has to check them."""
+    return [
+        assertion.expr for deferred in shape_env.deferred_runtime_asserts.values() for assertion in deferred
+    ]
+
+
+def assumption_counts(shape_env: ShapeEnv) -> tuple[int, int]:
+    """How many conditions ``shape_guards`` and ``runtime_asserts`` have."""
+    return len(shape_env.guards), shape_env.num_deferred_runtime_asserts
+
+
+def known_number(shape_env: ShapeEnv, symbol: sympy.Symbol) -> int | None:
+    """The number that a symbol has turned out to be, None while it is open."""
+    found = shape_env.replace(symbol)
+    return int(found) if found.is_Integer else None
+
+
+def holds_in_range(condition: sympy.Basic, symbol: sympy.Symbol, promised: Range) -> bool:
+    """Whether a condition on one symbol is true for every value in a range."""
+    from torch.utils._sympy.value_ranges import bound_sympy
+
+    try:
+        found = bound_sympy(condition, {symbol: _value_range(*promised)})
+    except Exception:
+        return False
+    return bool(found.is_singleton() and found.lower)
+
+
+KeyPath = tuple[Any, ...]
+
+
+def fresh_unbacked_symbols(shape_env: ShapeEnv, value: object) -> dict[sympy.Symbol, KeyPath]:
+    """The symbols without a value that a call has just made, and where in its result each of them is found.
+
+    Raises ``NotImplementedError`` if the result does not show one of them.
+    """
+    from torch.fx.experimental.symbolic_shapes import (
+        PendingUnbackedSymbolNotFound,
+        compute_unbacked_bindings,
+    )
+
+    if not shape_env.pending_fresh_unbacked_symbols:
+        return {}
+    try:
+        return compute_unbacked_bindings(shape_env, value) or {}
+    except PendingUnbackedSymbolNotFound as error:
+        raise NotImplementedError(f"a number from data that its result does not show: {error}") from error
+
+
+def forget_fresh_symbols(shape_env: ShapeEnv) -> None:
+    """A call has failed: the symbols that it made are nowhere."""
+    shape_env.pending_fresh_unbacked_symbols.clear()
+    shape_env.ignorable_fresh_unbacked_symbols.clear()
+
+
+def key_steps(path: KeyPath) -> list[tuple[str, Any]]:
+    """A path of ``fresh_unbacked_symbols`` as steps: an "item" by index, a "method" without arguments, a
+    "number" made of a truth value, a "quotient" by a number."""
+    from torch.fx.experimental.symbolic_shapes import CallMethodKey, ConvertIntKey, DivideByKey
+    from torch.utils._pytree import MappingKey, SequenceKey
+
+    steps: list[tuple[str, Any]] = []
+    for key in path:
+        match key:
+            case SequenceKey():
+                steps.append(("item", key.idx))
+            case MappingKey():
+                steps.append(("item", key.key))
+            case CallMethodKey():
+                steps.append(("method", key.name))
+            case ConvertIntKey():
+                steps.append(("number", None))
+            case DivideByKey():
+                steps.append(("quotient", key.divisor))
+            case _:
+                raise NotImplementedError(f"a number from data at {key}")
+    return steps
+
+
+def unbacked_symbols(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> frozenset[sympy.Symbol]:
+    """The symbols without a value that a symbolic number depends on."""
+    from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+
+    return frozenset(free_unbacked_symbols(symbolic))
+
+
+def assume(condition: torch.SymBool) -> bool:
+    """Assume a condition on numbers from data: False if it is known not to hold, else it becomes a runtime
+    assert."""
+    from torch.fx.experimental.symbolic_shapes import expect_true
+
+    return bool(expect_true(condition))
+
+
+def checks() -> tuple[Any, ...]:
+    """``torch._check`` and those that raise another error: ``(condition, message)``."""
+    names = ("_check", "_check_index", "_check_value", "_check_type", "_check_not_implemented")
+    return present(*((torch, name) for name in names))
+
+
+def size_questions() -> tuple[Any, ...]:
+    """Functions on symbolic numbers whose answer is known at once, if their module has been imported."""
+    module = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+    if module is None:
+        return ()
+    names = (
+        *("guard_or_false", "guard_or_true", "guard_size_oblivious", "statically_known_true"),
+        *("statically_known_false", "sym_and", "sym_or", "sym_eq", "guard_scalar", "has_static_value"),
+        *("expect_true", "is_concrete_int", "is_concrete_float", "is_concrete_bool"),
+    )
+    return present(*((module, name) for name in names))
+
+
+def static_marks() -> tuple[Any, ...]:
+    """TorchDynamo's ``mark_static``, if it has been imported."""
+    return present((sys.modules.get("torch._dynamo.decorators"), "mark_static"))
+
+
+UNBACKED_BINDINGS = "unbacked_bindings"
+"""The key of ``fx.Node.meta`` under which AOTAutograd looks for the symbols that a node makes."""
+
+
+def is_unbacked(symbol: sympy.Symbol) -> bool:
+    """Whether a symbol has no value while a graph is made."""
+    from torch.utils._sympy.symbol import SymT, symbol_is_type
+
+    return symbol_is_type(symbol, (SymT.UNBACKED_INT, SymT.UNBACKED_FLOAT))
 
 
 def symbol_range(shape_env: ShapeEnv, symbol: sympy.Symbol) -> tuple[int | float | None, int | float | None]:
@@ -273,6 +435,14 @@ class ShapeFunctions:
     round_to_int: tuple[type, ...]
     modular_index: tuple[type, ...]
     choice: tuple[type, ...]
+    shift_left: tuple[type, ...]
+    shift_right: tuple[type, ...]
+    bitwise_and: tuple[type, ...]
+    bitwise_or: tuple[type, ...]
+    bitwise_xor: tuple[type, ...]
+    square_root: tuple[type, ...]
+    by_function: dict[type, Callable[..., Any]]
+    """Functions of one float, which take the functions of ``symbolic_math``."""
 
 
 @functools.cache
@@ -298,7 +468,27 @@ def shape_functions() -> ShapeFunctions:
         round_to_int=present("RoundToInt"),
         modular_index=present("ModularIndexing"),
         choice=present("Where"),
+        shift_left=present("LShift"),
+        shift_right=present("RShift"),
+        bitwise_and=present("BitwiseFn_bitwise_and"),
+        bitwise_or=present("BitwiseFn_bitwise_or"),
+        bitwise_xor=present("BitwiseFn_bitwise_xor"),
+        square_root=present("OpaqueUnaryFn_sqrt"),
+        by_function={
+            kind: function
+            for function in symbolic_math()
+            for kind in present(f"OpaqueUnaryFn_{function.__name__}")
+        },
     )
+
+
+def symbolic_math() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Functions of ``math`` on floats, and torch's that do the same, on symbolic numbers too."""
+    import math
+
+    names = ["acos", "asin", "atan", "cos", "cosh", "log2", "sin", "sinh", "sqrt", "tan", "tanh"]
+    found = {getattr(math, name): getattr(torch, f"_sym_{name}", None) for name in names}
+    return {function: symbolic for function, symbolic in found.items() if symbolic is not None}
 
 
 # ---------------------------------------------------------------------------------------------------------

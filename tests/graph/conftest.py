@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from framelift.graph import GraphBuilder
+from framelift.graph.shapes import OpenSizes
 from framelift.guards.sources import Argument
 
 
@@ -41,7 +42,7 @@ class Recorder:
         self.tensors = tensors
         self.nodes = [
             self.builder.tensor_input(
-                tensor, Argument(i, "xyzwvu"[i]), frozenset(dynamic[i] if i < len(dynamic) else ())
+                tensor, Argument(i, "xyzwvu"[i]), OpenSizes(frozenset(dynamic[i] if i < len(dynamic) else ()))
             )
             for i, tensor in enumerate(tensors)
         ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from framelift import _native, rules
+from framelift import _native, rules, torch_internals
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
 from framelift.capture.effects import EffectLog
@@ -88,6 +88,11 @@ class Interpreter:
         self.postponed: list[Postponed] = []
         self.generators: list[tuple[int, GeneratorObject]] = []
         self.stop_at = -1
+        graph.assumed.where = self.positions
+
+    def positions(self) -> list[tuple]:
+        """Where the program is, outermost frame first."""
+        return [active.position() for active in self.frames]
 
     def look(self, value: Value) -> Value:
         """Open a lazy value."""
@@ -152,22 +157,30 @@ class Interpreter:
     def specialize(self, value: Symbol) -> int | float | bool:
         """The number a symbol has in this call; the entry becomes valid for that number only."""
         match value.symbolic:
-            case torch.SymInt():
-                return int(value.symbolic)
-            case torch.SymFloat():
-                if value.source is not None:
-                    self.guards.add(value.source, kinds.Equals(value.concrete))
-                    return value.concrete
-                if value.inputs and value.concrete is not None:
-                    for part in value.inputs:
-                        self.specialize(part)
-                    return value.concrete
-                number = float(value.symbolic)
-                if number == 0.0 or number != number:  # a condition tells neither zeros nor nans apart
-                    raise Break(reasons.SYMBOLIC_VALUE, f"{number} from an expression over floats")
-                return number
-            case _:
-                return bool(value.symbolic)
+            case torch.SymFloat() if value.source is not None:
+                self.guards.add(value.source, kinds.Equals(value.concrete))
+                return value.concrete
+            case torch.SymFloat() if value.inputs and value.concrete is not None:
+                for part in value.inputs:
+                    self.specialize(part)
+                return value.concrete
+        number = self.ask(value.symbolic)
+        if isinstance(number, float) and (number == 0.0 or number != number):
+            # a condition tells neither zeros nor nans apart
+            raise Break(reasons.SYMBOLIC_VALUE, f"{number} from an expression over floats")
+        return number
+
+    def ask(self, symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> int | float | bool:
+        """The number that torch's symbolic number is in this call, which becomes a condition; a break where
+        it depends on data."""
+        kind = {torch.SymInt: int, torch.SymFloat: float, torch.SymBool: bool}[type(symbolic)]
+        try:
+            number = kind(symbolic)
+        except torch_internals.data_dependent_errors() as error:
+            reason = reasons.DATA_DEPENDENT_BRANCH if kind is bool else reasons.DATA_DEPENDENT_VALUE
+            raise Break(reason, f"{symbolic} is not known before the graph runs") from error
+        self.graph.assumed.note()
+        return number
 
     def identity_used(self, value: Value) -> None:
         """Note that the result depends on which object this is: those noted must stay distinct."""
@@ -263,7 +276,7 @@ class Interpreter:
 
     def place(self, error: Break | Raised) -> None:
         """Write down where an error comes from."""
-        error.stack = [active.position() for active in self.frames]
+        error.stack = self.positions()
         error.callees = self.driven_callees()
 
     def unwind(self, frame: Frame, error: Raised) -> None:

@@ -249,13 +249,13 @@ def open_tensor(vm: Interpreter, real: torch.Tensor, source: Source) -> Value:
         raise Break(reasons.TENSOR_SUBCLASS, f"{source} is a {cls.__module__}.{cls.__qualname__}")
     if real.layout is not torch.strided:
         raise Break(reasons.TENSOR_SUBCLASS, f"{source} has layout {real.layout}")
-    dynamic = vm.policy.dynamic_dimensions(source, real)
+    open_sizes = vm.policy.open_sizes(source, real)
     try:
-        node = vm.graph.tensor_input(real, source, dynamic)
+        node = vm.graph.tensor_input(real, source, open_sizes)
     except UnsupportedOperator as error:
         raise Break(reasons.TENSOR_SUBCLASS, f"{source}: {error.description}") from error
-    sizes = tuple(None if i in dynamic else size for i, size in enumerate(real.shape))
-    strides: tuple[int | None, ...] = (None,) * real.ndim if dynamic else tuple(real.stride())
+    sizes = tuple(None if i in open_sizes.dynamic else size for i, size in enumerate(real.shape))
+    strides: tuple[int | None, ...] = (None,) * real.ndim if open_sizes else tuple(real.stride())
     vm.guards.add(source, kinds.TensorMatch.of(real, sizes, strides))
     example = node.meta["example_value"]
     value = Tensor(node, example, source, real)

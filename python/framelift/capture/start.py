@@ -128,7 +128,9 @@ def capture_segment(
     if torch_internals.modes_active():
         modes = Break(reasons.GLOBAL_STATE, "a torch function mode or dispatch mode is active")
         raise CaptureFailed(modes, guards)
-    builder = GraphBuilder(check=check)
+    builder = GraphBuilder(
+        check=check, scalar_outputs=policy.scalar_outputs, dynamic_outputs=policy.dynamic_outputs
+    )
     TABLES.add_late()
     vm = Interpreter(builder, guards, policy, TABLES)
     if end is not None:

@@ -33,8 +33,9 @@ class Tables:
                 self._add(real, inline_polyfill(function))
 
     def _add(self, real: object, handler: Callable) -> None:
-        self._callables.setdefault(id(real), handler)
-        self._held.append(real)
+        if id(real) not in self._callables:
+            self._callables[id(real)] = handler
+            self._held.append(real)
 
     def add_late(self) -> None:
         """Handlers of functions in modules that may be imported at any time."""

@@ -14,6 +14,7 @@ import keyword
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ import torch
 from torch import fx
 
 from framelift import torch_internals
+from framelift.graph.assumptions import Assumptions
 from framelift.graph.errors import UnsupportedOperator
 from framelift.graph.metadata import Answer, Metadata, tensors_in
 from framelift.graph.nodes import (
@@ -28,6 +30,7 @@ from framelift.graph.nodes import (
     EXAMPLE,
     PLAIN_ARGUMENTS,
     PLAIN_RESULTS,
+    SIZE_READERS,
     drop_unused,
     enter_inference_mode,
     exit_inference_mode,
@@ -39,9 +42,11 @@ from framelift.graph.nodes import (
     target_name,
 )
 from framelift.graph.shapes import (
+    NO_OPEN_SIZES,
     Binding,
     InputSymbols,
     Number,
+    OpenSizes,
     ShapeConditions,
     ShapeExpressions,
     Symbolic,
@@ -52,6 +57,10 @@ from framelift.graph.verify import verify
 
 if TYPE_CHECKING:
     from framelift.guards.sources import Source
+
+
+ASSERT_SCALAR = torch.ops.aten._assert_scalar.default
+"""Raises with a message unless a number is true; backends know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +78,9 @@ class GraphInput:
 @dataclass(frozen=True, slots=True)
 class FinishedGraph:
     """A graph ready for a backend.
+
+    ``checks_data``: it raises for some data although the program would not: what it assumes of numbers from
+    data does not hold.
 
     ``inputs`` are the sources of the placeholders, in order; ``example_inputs`` the real tensors met at
     capture and symbolic numbers (drop them after compiling: they keep the user's tensors alive),
@@ -88,6 +100,7 @@ class FinishedGraph:
     uses_rng: bool
     sets_state: bool
     trains: bool
+    checks_data: bool
     operator_count: int
 
     def __str__(self) -> str:
@@ -95,7 +108,11 @@ class FinishedGraph:
 
 
 class GraphBuilder:
-    """One graph in the making. ``check`` has the finished graph verified against its laws."""
+    """One graph in the making. ``check`` has the finished graph verified against its laws.
+
+    ``scalar_outputs`` and ``dynamic_outputs`` let numbers from data (``item``) and sizes that depend on data
+    (``nonzero``) be symbols; else such calls fail. ``assumed`` knows what is assumed of all symbols.
+    """
 
     __slots__ = (
         "_body",
@@ -111,15 +128,27 @@ class GraphBuilder:
         "_producers",
         "_reads",
         "_symbols",
+        "assumed",
         "check",
         "parent",
     )
 
-    def __init__(self, *, check: bool = False, parent: GraphBuilder | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        check: bool = False,
+        scalar_outputs: bool = False,
+        dynamic_outputs: bool = False,
+        parent: GraphBuilder | None = None,
+    ) -> None:
         self.check = check
         self.parent = parent
-        self._metadata = Metadata() if parent is None else parent._metadata
         self._lifted: dict[fx.Node, fx.Node] = {}
+        if parent is None:
+            self._metadata = Metadata(scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs)
+            self.assumed = Assumptions(self._metadata.shape_env)
+        else:
+            self._metadata, self.assumed = parent._metadata, parent.assumed
         self._graph = fx.Graph()
         self._inputs: list[GraphInput] = []
         self._names: set[str] = set()
@@ -150,24 +179,25 @@ class GraphBuilder:
     # --- inputs ------------------------------------------------------------------------------------------
 
     def tensor_input(
-        self, tensor: torch.Tensor, source: Source, dynamic: frozenset[int] = frozenset()
+        self, tensor: torch.Tensor, source: Source, open_sizes: OpenSizes = NO_OPEN_SIZES
     ) -> fx.Node:
-        """A placeholder for an outside tensor; sizes in ``dynamic`` become symbols.
+        """A placeholder for an outside tensor; sizes in ``open_sizes`` become symbols.
 
         A tensor has one placeholder: asking twice for the same object is the caller's mistake. Raises
         ``UnsupportedOperator`` for kinds of tensors that fake tensors don't know.
         """
         if self.parent is not None:
-            return self.parent.tensor_input(tensor, source, dynamic)
+            return self.parent.tensor_input(tensor, source, open_sizes)
         name = self._unique_name(str(source))
-        fake = self._metadata.fake_input(tensor, name, dynamic)
+        fake = self._metadata.fake_input(tensor, name, open_sizes)
         node = self._placeholder(name, fake)
         self._producers[id(fake)] = node
         self._inputs.append(
             GraphInput(node, source, tensor, fake, fake.requires_grad, torch_internals.storage_key(fake))
         )
-        if dynamic:
-            self._symbols.add_tensor(fake, source, node, dynamic)
+        if open_sizes:
+            self._symbols.add_tensor(fake, source, node, open_sizes.dynamic)
+            self.assumed.promise(fake, source, open_sizes)
         return node
 
     def scalar_input(
@@ -275,6 +305,9 @@ class GraphBuilder:
         """Put an answered call into the graph."""
         value = answer.value
         self._check_result(target, value)
+        if answer.unbacked and self.parent is not None:
+            error = NotImplementedError(target_name(target))
+            raise UnsupportedOperator(error, target_name(target), "a number from data inside a transform")
         node = self._graph.create_node(kind, target, self._nodes(args), self._nodes(kwargs))
         node.meta[EXAMPLE] = value
         if answer.writes or answer.random:
@@ -287,7 +320,31 @@ class GraphBuilder:
             self._open_contexts.remove(self._values(args)[0])
         self._note_producer(node)
         self._begin_body(node)
+        if answer.unbacked:
+            self._bind_unbacked(node, answer.unbacked)
+        self.assumed.note()
         return node
+
+    def _bind_unbacked(self, node: fx.Node, made: Mapping[Any, torch_internals.KeyPath]) -> None:
+        """Numbers from data that a call brought in: nodes read them from its result, right behind it."""
+        node.meta[torch_internals.UNBACKED_BINDINGS] = made
+        for symbol, path in made.items():
+            found, method = node, None
+            for kind, detail in torch_internals.key_steps(path):
+                if kind == "item" and method is not None:
+                    found = self._emit_scalar(SIZE_READERS[method], (found, detail))
+                    method = None
+                elif kind == "item":
+                    found = self.item(found, detail)
+                elif kind == "method" and detail == "storage_offset":
+                    found = self._emit_scalar(SIZE_READERS[detail], (found,))
+                elif kind == "method":
+                    method = detail
+                elif kind == "quotient":
+                    found = self._emit_scalar(operator.floordiv, (found, self._nodes(detail)))
+                else:
+                    found = self._emit_scalar(torch.sym_ite, (found, 1, 0))
+            self._symbols.unbacked[symbol] = found
 
     def _note_producer(self, node: fx.Node) -> None:
         value = node.meta[EXAMPLE]
@@ -424,6 +481,23 @@ class GraphBuilder:
         self._begin_body(node)
         return node
 
+    def _write_checks(self) -> None:
+        """What is assumed of numbers from data becomes nodes that raise where it does not hold.
+
+        Each check stands right behind the last node that gives it a number: what follows relies on it.
+        """
+        known = self._symbols.unbacked
+        for expression, where in self.assumed.of_data():
+            places = {known[symbol] for symbol in expression.free_symbols if symbol in known}
+            last = next((node for node in reversed(self._graph.nodes) if node in places), None)
+            before = self._body if last is None else last.next
+            writing = ShapeExpressions(self._symbols, self._read_symbol, self._emit_scalar)
+            with nullcontext() if before is None else self._graph.inserting_before(before):
+                holds = writing.write(expression)
+                message = f"compiled for {expression}{where}"
+                node = self._graph.create_node("call_function", ASSERT_SCALAR, (holds, message))
+                node.meta[EXAMPLE], node.meta[EFFECT] = None, "check"
+
     def shape_conditions(self) -> ShapeConditions:
         """What the graph assumes of its symbols, with their bindings; complete once a backend has compiled
         it."""
@@ -439,6 +513,7 @@ class GraphBuilder:
     def finish(self, outputs: Sequence[fx.Node]) -> FinishedGraph:
         """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
         self.close()
+        self._write_checks()
         mutated = any(self._is_mutated(entry) for entry in self._inputs)
         trains = any(
             tensor.requires_grad for node in outputs for tensor in tensors_in(node.meta[EXAMPLE])
@@ -459,10 +534,12 @@ class GraphBuilder:
             uses_rng=self._metadata.random,
             sets_state=any(node.meta.get(EFFECT) == "state" for node in self._graph.nodes),
             trains=trains,
+            checks_data=any(node.meta.get(EFFECT) == "check" for node in self._graph.nodes),
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
         )
         if self.check:
-            verify(finished, self.fake_mode, frozenset(self._symbols.bindings))
+            bound = frozenset(self._symbols.bindings) | frozenset(self._symbols.unbacked)
+            verify(finished, self.fake_mode, bound)
         return finished
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,8 +24,10 @@ import torch
 from framelift import torch_internals
 from framelift.graph.errors import CallFailed, DataDependent, OperatorError, UnsupportedOperator
 from framelift.graph.nodes import enter_inference_mode, exit_inference_mode, target_name
+from framelift.graph.shapes import OpenSizes
 
 if TYPE_CHECKING:
+    import sympy
     from torch._ops import OpOverload
 
 _NEEDS_DATA = frozenset({"numpy", "__array__"})
@@ -42,11 +44,15 @@ _THREAD_GUARDS = (enter_inference_mode, exit_inference_mode)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The result of a call on fake tensors; ``writes`` if it changed an argument or something global."""
+    """The result of a call on fake tensors; ``writes`` if it changed an argument or something global.
+
+    ``unbacked`` are the numbers from data that the call brought in, and where its result shows them.
+    """
 
     value: Any
     writes: bool
     random: bool
+    unbacked: Mapping[sympy.Symbol, torch_internals.KeyPath] = field(default_factory=dict)
 
 
 class Metadata:
@@ -58,8 +64,10 @@ class Metadata:
 
     __slots__ = ("_drew", "_touched", "fake_mode", "offsets_matter", "random", "shape_env", "written")
 
-    def __init__(self) -> None:
-        self.fake_mode, self.shape_env = torch_internals.new_fake_mode()
+    def __init__(self, *, scalar_outputs: bool = False, dynamic_outputs: bool = False) -> None:
+        self.fake_mode, self.shape_env = torch_internals.new_fake_mode(
+            scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs
+        )
         self.written: set[int] = set()
         self.random = False
         self.offsets_matter = False
@@ -67,24 +75,28 @@ class Metadata:
         self._drew = False
         torch_internals.observe_dispatch(self.fake_mode, self._observe)
 
-    def fake_input(self, tensor: torch.Tensor, name: str, dynamic: frozenset[int]) -> torch.Tensor:
+    def fake_input(self, tensor: torch.Tensor, name: str, open_sizes: OpenSizes) -> torch.Tensor:
         """The fake that stands for an outside tensor. Raises ``UnsupportedOperator`` if there is none."""
         try:
             if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
                 raise NotImplementedError(f"tensor subclass {type(tensor).__qualname__}")
             with torch_internals.outside_transforms():
                 if tensor.is_inference() is torch.is_inference_mode_enabled():
-                    return self._convert(tensor, name, dynamic)
+                    return self._convert(tensor, name, open_sizes)
                 with torch.inference_mode(tensor.is_inference()):
-                    return self._convert(tensor, name, dynamic)
+                    return self._convert(tensor, name, open_sizes)
         except Exception as error:
             raise UnsupportedOperator(
                 error, name, f"this tensor can't be an input of a graph: {error}"
             ) from error
 
-    def _convert(self, tensor: torch.Tensor, name: str, dynamic: frozenset[int]) -> torch.Tensor:
-        if dynamic:
-            return torch_internals.fake_dynamic_tensor(self.fake_mode, tensor, name, dynamic)
+    def _convert(self, tensor: torch.Tensor, name: str, open_sizes: OpenSizes) -> torch.Tensor:
+        if open_sizes:
+            fake = torch_internals.fake_dynamic_tensor(
+                self.fake_mode, tensor, name, open_sizes.dynamic, open_sizes.unbacked, open_sizes.ranges
+            )
+            torch_internals.forget_fresh_symbols(self.shape_env)
+            return fake
         return torch_internals.fake_static_tensor(self.fake_mode, tensor, name)
 
     def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
@@ -124,11 +136,13 @@ class Metadata:
             mode = nullcontext() if function in _THREAD_GUARDS else self.fake_mode
             with mode, torch_internals.quiet_fake_tensors():
                 value = self._call(function, args, kwargs)
+            unbacked = torch_internals.fresh_unbacked_symbols(self.shape_env, value)
         except Exception as error:
+            torch_internals.forget_fresh_symbols(self.shape_env)
             raise classify(error, name, function) from error
         writes = bool(self._touched) and self._note_writes(reachable, kwargs)
         self.random |= self._drew
-        return Answer(value, writes, self._drew)
+        return Answer(value, writes, self._drew, unbacked)
 
     def _call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Call ``function``; where its C++ code looks at data and has written nothing yet, its Python form.

@@ -20,7 +20,8 @@ EXAMPLE = "example_value"
 
 EFFECT = "framelift_effect"
 """The key of ``fx.Node.meta`` that marks a node which stays although nobody uses it: "data" if it writes to
-a tensor or draws random numbers, "state" if it changes something else."""
+a tensor or draws random numbers, "state" if it changes something else, "check" if it raises where the graph
+does not apply."""
 
 enter_inference_mode = torch_internals.enter_inference_mode
 exit_inference_mode = torch_internals.exit_inference_mode
@@ -118,16 +119,18 @@ def nodes_in(argument: Any) -> Iterator[fx.Node]:
         yield from nodes_in((argument.start, argument.stop, argument.step))
 
 
+SIZE_READERS: dict[str, Callable[..., Any]] = {
+    "size": torch.ops.aten.sym_size.int,
+    "stride": torch.ops.aten.sym_stride.int,
+    "storage_offset": torch.ops.aten.sym_storage_offset.default,
+}
+"""The operators that read a number from the metadata of a tensor."""
+
+
 def size_reader(bound: Binding, node: fx.Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The call that reads a bound symbol from its tensor."""
-    aten = torch.ops.aten
-    match bound.what:
-        case "size":
-            return aten.sym_size.int, (node, bound.dimension)
-        case "stride":
-            return aten.sym_stride.int, (node, bound.dimension)
-        case _:
-            return aten.sym_storage_offset.default, (node,)
+    reader = SIZE_READERS[bound.what]
+    return reader, ((node,) if bound.what == "storage_offset" else (node, bound.dimension))
 
 
 def drop_unused(graph: fx.Graph) -> None:

@@ -1,10 +1,11 @@
 """Symbols: sizes, strides, offsets and numbers that a graph leaves open, and what it assumed about them.
 
-Every symbol comes from one place of one input, its ``Binding``. What the shape environment concluded while
-the graph was made, what its symbols' ranges say (a size that is a symbol is at least 2: sizes of 0 and 1 are
-always specialised), and how strides follow from sizes are ``conditions``: the graph is right for an input
-exactly when all of them hold for it. They are complete only when the backend has compiled the graph, because
-a backend may assume more.
+A symbol comes from one place of one input, its ``Binding``, or from a node that reads data (``unbacked``:
+it has no value while the graph is made, and what is assumed of it is checked inside the graph). What the
+shape environment concluded while the graph was made, what its symbols' ranges say (a size that is a symbol is
+at least 2: sizes of 0 and 1 are always specialised), and how strides follow from sizes are ``conditions``:
+the graph is right for an input exactly when all of them hold for it. They are complete only when the backend
+has compiled the graph, because a backend may assume more.
 
 ``ShapeExpressions`` goes the other way: it writes the computation of a symbolic number into the graph.
 """
@@ -13,8 +14,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -42,6 +43,26 @@ class Binding:
     source: Source
     what: str
     dimension: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSizes:
+    """The dimensions of an input whose sizes a graph leaves open.
+
+    Those in ``unbacked`` have no value in this call either: nothing is decided by them. ``required`` must
+    not turn out to be a number, ``ranges`` are promised by the program.
+    """
+
+    dynamic: frozenset[int] = frozenset()
+    unbacked: frozenset[int] = frozenset()
+    required: frozenset[int] = frozenset()
+    ranges: Mapping[int, torch_internals.Range] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.dynamic)
+
+
+NO_OPEN_SIZES = OpenSizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +107,11 @@ def static_sizes_and_strides(
 class InputSymbols:
     """The symbols of the inputs met so far, their bindings, and the conditions that tie strides to sizes."""
 
-    __slots__ = ("bindings", "equalities", "nodes")
+    __slots__ = ("bindings", "equalities", "nodes", "unbacked")
 
     def __init__(self) -> None:
+        self.unbacked: dict[sympy.Symbol, fx.Node] = {}
+        """Numbers from data, by the node that computes each."""
         self.bindings: dict[sympy.Symbol, Binding] = {}
         self.equalities: list[sympy.Basic] = []
         self.nodes: dict[sympy.Symbol, fx.Node] = {}
@@ -138,6 +161,8 @@ def collect_conditions(shape_env: Any, symbols: InputSymbols) -> ShapeConditions
     """What holds for every call that the graph is right for, as known at this moment."""
     conditions: dict[sympy.Basic, None] = {}
     for symbol, bound in symbols.bindings.items():
+        if torch_internals.is_unbacked(symbol):
+            continue  # the graph checks what is assumed of it
         least, greatest = torch_internals.symbol_range(shape_env, symbol)
         if least is not None and not (bound.what in ("size", "stride", "storage_offset") and least <= 0):
             conditions[sympy.Ge(symbol, least, evaluate=False)] = None
@@ -177,13 +202,14 @@ class ShapeExpressions:
 
     def node(self, symbolic: Symbolic) -> fx.Node | Number:
         """The node that computes a symbolic number, or the number where it is known by now."""
-        return self._write(torch_internals.symbolic_expression(symbolic))
+        return self.write(torch_internals.symbolic_expression(symbolic))
 
     def remember(self, symbolic: Symbolic, node: fx.Node) -> None:
         """``node`` computes this number already."""
         self._nodes.setdefault(torch_internals.symbolic_expression(symbolic), node)
 
-    def _write(self, expression: sympy.Basic) -> fx.Node | Number:
+    def write(self, expression: sympy.Basic) -> fx.Node | Number:
+        """The node that computes an expression."""
         found = self._nodes.get(expression)
         if found is None:
             found = self._nodes[expression] = self._make(expression)
@@ -197,6 +223,9 @@ class ShapeExpressions:
         if expression is sympy.true or expression is sympy.false:
             return expression is sympy.true
         if isinstance(expression, sympy.Symbol):
+            made = self._symbols.unbacked.get(expression)
+            if made is not None:
+                return made
             bound = self._symbols.bindings.get(expression)
             if bound is None:
                 raise unwritable(expression)
@@ -213,14 +242,14 @@ class ShapeExpressions:
         if folded is None and kind in functions.minimum:
             folded = torch.sym_min
         if folded is not None:
-            return self._fold(folded, [self._write(argument) for argument in arguments])
+            return self._fold(folded, [self.write(argument) for argument in arguments])
         direct = _DIRECT.get(kind) or _torch_function(kind, functions)
         if direct is not None:
-            return self._emit(direct, tuple(self._write(argument) for argument in arguments))
+            return self._emit(direct, tuple(self.write(argument) for argument in arguments))
         if kind is sympy.Pow:
             return self._power(*arguments)
         if kind in functions.modular_index:
-            value, divisor, modulus = (self._write(argument) for argument in arguments)
+            value, divisor, modulus = (self.write(argument) for argument in arguments)
             return self._emit(operator.mod, (self._emit(operator.floordiv, (value, divisor)), modulus))
         raise unwritable(expression)
 
@@ -233,9 +262,9 @@ class ShapeExpressions:
     def _power(self, base: sympy.Basic, exponent: sympy.Basic) -> fx.Node | Number:
         """Powers: products for small whole exponents, so that ints stay ints; a root for one half."""
         if exponent.is_Integer and 0 < int(exponent) <= 8:
-            return self._fold(operator.mul, [self._write(base)] * int(exponent))
+            return self._fold(operator.mul, [self.write(base)] * int(exponent))
         if exponent.is_Integer and int(exponent) == -1:
-            return self._emit(operator.truediv, (1, self._write(base)))
+            return self._emit(operator.truediv, (1, self.write(base)))
         raise unwritable(base**exponent)
 
 
@@ -281,7 +310,13 @@ def _torch_function(kind: type, functions: torch_internals.ShapeFunctions) -> Ca
         (functions.floor, math.floor),
         (functions.round_to_int, round),
         (functions.choice, torch.sym_ite),
+        (functions.shift_left, operator.lshift),
+        (functions.shift_right, operator.rshift),
+        (functions.bitwise_and, operator.and_),
+        (functions.bitwise_or, operator.or_),
+        (functions.bitwise_xor, operator.xor),
     ):
         if kind in classes:
             return function
-    return None
+    symbolic = functions.by_function.get(kind)
+    return None if symbolic is None else torch_internals.symbolic_math()[symbolic]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 
 from framelift import torch_internals
-from framelift.guards import kinds
+from framelift.guards import kinds, sources
 from framelift.guards.collect import GuardSet
 from framelift.guards.kinds import Guard
 from framelift.guards.reference import FetchError, reach
 from framelift.guards.sources import Source
+from framelift.marks import has_fixed_numbers
 
 SAME_PROGRAM = ("dtype", "device", "layout", "requires_grad", "key_set")
 """Facts of a tensor that must agree for its sizes to be what changed."""
@@ -23,11 +24,15 @@ SAME_PROGRAM = ("dtype", "device", "layout", "requires_grad", "key_set")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A source whose tensor has other sizes in ``dimensions``, or whose number of type ``number`` differs."""
+    """A source whose tensor has other sizes in ``dimensions``, or whose number of type ``number`` differs.
+
+    ``fixed``: the number is an attribute of an object whose class says that its numbers are fixed.
+    """
 
     source: Source
     dimensions: tuple[int, ...] = ()
     number: type | None = None
+    fixed: bool = False
 
 
 def find_changes(guards: GuardSet, arguments: tuple[object, ...]) -> list[Change]:
@@ -40,10 +45,19 @@ def find_changes(guards: GuardSet, arguments: tuple[object, ...]) -> list[Change
             value = reach(source, arguments)
         except FetchError:
             continue
-        change = Change(source, changed_dimensions(guard, value), changed_number(guard, value))
+        number = changed_number(guard, value)
+        fixed = number is not None and is_fixed_attribute(source, arguments)
+        change = Change(source, changed_dimensions(guard, value), number, fixed)
         if change.dimensions or change.number is not None:
             found.append(change)
     return found
+
+
+def is_fixed_attribute(source: Source, arguments: tuple[object, ...]) -> bool:
+    """Whether a source is an attribute of a module of a class that is marked with ``mark_static``."""
+    if not (isinstance(source, sources.DictItem) and isinstance(source.base, sources.InstanceDict)):
+        return False
+    return has_fixed_numbers(reach(source.base.base, arguments))
 
 
 def changed_dimensions(guard: Guard, found: object) -> tuple[int, ...]:

@@ -68,6 +68,7 @@ def _unary() -> dict[type, str]:
         (functions.ceiling, "ceil"),
         (functions.floor, "floor"),
         (functions.round_to_int, "round"),
+        (functions.square_root, "sqrt"),
     ):
         table.update(dict.fromkeys(names, sign))
     return table

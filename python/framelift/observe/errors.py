@@ -22,6 +22,7 @@ from typing import NamedTuple
 from framelift.observe.reasons import (
     BACKEND_FAILED,
     CACHE_SIZE_LIMIT,
+    CONSTRAINT_VIOLATED,
     INTERNAL_ERROR,
     RECOMPILED,
     UNKNOWN_BACKEND,
@@ -186,6 +187,27 @@ class UnknownSetting(FrameliftError, AttributeError, KeyError):
     def __init__(self, message: str, reason: Reason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class ConstraintViolated(FrameliftError):
+    """A size that the program has marked as open is not: it was promised by ``mark_dynamic``.
+
+    ``size`` is the size in the program's spelling, ``condition`` what the function needs of it,
+    ``user_stack`` where.
+    """
+
+    def __init__(
+        self, size: str, condition: str, limits: tuple | None = None, stack: Sequence[tuple] = ()
+    ) -> None:
+        detail = f"{size} {condition}"
+        if limits is not None:
+            least, greatest = ("" if limit is None else str(limit) for limit in limits)
+            detail += f", and is marked for the range [{least}, {greatest}]"
+        super().__init__(format_message(CONSTRAINT_VIOLATED, detail, stack=stack))
+        self.reason = CONSTRAINT_VIOLATED
+        self.size = size
+        self.condition = condition
+        self.user_stack = user_frames(stack)
 
 
 class BackendFailed(FrameliftError):

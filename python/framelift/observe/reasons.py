@@ -167,12 +167,14 @@ DATA_DEPENDENT_VALUE = reason(
     "FL108", "data-dependent-value", "Python number from the data of a tensor",
     "`.item()`, `.tolist()`, `int(tensor)` and their like need numbers that only the graph's run gives.",
     "Keep the value a tensor: nearly every operator takes one in place of a number.",
+    "Set `framelift.config.capture_scalar_outputs = True` to keep such numbers in the graph.",
     "Compute the number outside the compiled function and pass it in.",
 )
 DYNAMIC_OUTPUT_SHAPE = reason(
     "FL109", "dynamic-output-shape", "Operator whose output shape depends on data",
     "The size of the result is known only when the operator has run, as with `nonzero` or a boolean mask.",
     "Use a form with a fixed size: `torch.where(mask, x, 0)` for `x[mask]`, `nonzero_static` for `nonzero`.",
+    "Set `framelift.config.capture_dynamic_output_shape_ops = True` to keep such operators in the graph.",
 )
 USER_GRAPH_BREAK = reason(
     "FL110", "user-graph-break", "Call of `graph_break()`",
@@ -422,6 +424,12 @@ UNGUARDABLE = reason(
     "FL305", "unguardable", "Fact that no guard can check",
     "The result depends on something that can't be checked again before the next call.",
     "Compute it outside the compiled function and pass it in.",
+)
+CONSTRAINT_VIOLATED = reason(
+    "FL306", "constraint-violated", "A size that is marked as open is needed as a fixed one",
+    "`mark_dynamic` says that the function is right for every size, or for every size in the range it gives.",
+    "Use `maybe_mark_dynamic`, which lets the function be compiled for the size it needs.",
+    "Look at the condition: change the line that needs it, or the range of the mark.",
 )
 
 # ---- FL4xx: backends and code generation ----------------------------------------------------------------

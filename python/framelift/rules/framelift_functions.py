@@ -13,4 +13,11 @@ TABLE = (
         "during capture the answer is known",
     ),
     Rows("framelift.controls", "graph_break", RuleKind.BUILTIN, "the graph ends here, as the program asks"),
+    Rows("framelift.marks", "mark_static", RuleKind.BUILTIN, "sizes become fixed"),
+    Rows(
+        "framelift.marks",
+        "mark_dynamic maybe_mark_dynamic mark_unbacked",
+        RuleKind.DISALLOWED,
+        "sizes are marked before the compiled function is called",
+    ),
 )

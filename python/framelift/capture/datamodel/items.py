@@ -9,7 +9,7 @@ from operator import getitem, setitem
 
 import torch
 
-from framelift.capture.datamodel import attributes, calls, constants, tensors
+from framelift.capture.datamodel import attributes, calls, constants, numbers, tensors
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
     Constant,
@@ -29,7 +29,7 @@ def get(vm, container: Value, key: Value) -> Value:
     """``container[key]``."""
     container = vm.look(container)
     if isinstance(container, Tensor):
-        return tensors.graph_call(vm, getitem, [container, tensor_index(vm, key)], {})
+        return get_tensor(vm, container, vm.look(key))
     if isinstance(container, Constant):
         return get_constant(vm, container, key)
     method = attributes.special_method(vm, container, "__getitem__")
@@ -38,9 +38,39 @@ def get(vm, container: Value, key: Value) -> Value:
     return calls.call(vm, method, [key], {})
 
 
-def tensor_index(vm, key: Value) -> Value:
-    """An index for a tensor; iterables that torch accepts as indices are lists or tuples here."""
-    return vm.look(key)
+def get_tensor(vm, tensor: Tensor, key: Value) -> Value:
+    """``tensor[key]``.
+
+    Torch's own subscription takes no integer whose value isn't known: it selects from what the rest gives.
+    """
+    parts = [vm.look(part) for part in key.items] if type_of(key) is tuple else [key]
+    from_data = [place for place, part in enumerate(parts) if is_from_data(part)]
+    if not from_data or not all(is_basic(part) for part in parts):
+        return tensors.graph_call(vm, getitem, [tensor, key], {})
+    whole = SliceObject(Constant(None), Constant(None), Constant(None))
+    others = [whole if place in from_data else part for place, part in enumerate(parts)]
+    found = tensors.graph_call(vm, getitem, [tensor, TupleObject(others)], {})
+    for place in reversed(from_data):
+        gone = sum(isinstance(part, (Constant, Symbol)) and not is_none(part) for part in others[:place])
+        found = tensors.graph_call(
+            vm, torch.select, [vm.look(found), Constant(place - gone), parts[place]], {}
+        )
+    return found
+
+
+def is_from_data(part: Value) -> bool:
+    """Whether a part of an index is an integer that is known only when the graph runs."""
+    return isinstance(part, Symbol) and part.cls is int and numbers.depends_on_data(part)
+
+
+def is_basic(part: Value) -> bool:
+    """Whether a part of an index takes up exactly one dimension, or is None, which makes one."""
+    is_integer = isinstance(part, Constant) and type(part.value) is int
+    return isinstance(part, (SliceObject, Symbol)) or is_integer or is_none(part)
+
+
+def is_none(part: Value) -> bool:
+    return isinstance(part, Constant) and part.value is None
 
 
 def get_constant(vm, container: Constant, key: Value) -> Value:
@@ -63,7 +93,7 @@ def store(vm, container: Value, key: Value, value: Value) -> None:
     """``container[key] = value``."""
     container = vm.look(container)
     if isinstance(container, Tensor):
-        tensors.graph_call(vm, setitem, [container, tensor_index(vm, key), value], {})
+        tensors.graph_call(vm, setitem, [container, vm.look(key), value], {})
         return
     method = attributes.special_method(vm, container, "__setitem__")
     if method is None:

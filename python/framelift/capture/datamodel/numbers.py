@@ -10,6 +10,7 @@ Comparing an input itself with an input or a number is exact, and stays a condit
 
 from __future__ import annotations
 
+import math
 import operator
 
 import torch
@@ -18,6 +19,8 @@ from framelift import torch_internals
 from framelift.capture.datamodel import constants, tensors
 from framelift.capture.exceptions import raised
 from framelift.capture.values import Constant, Symbol, Value
+from framelift.observe import reasons
+from framelift.observe.errors import Break
 
 COMPARISONS = (operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge)
 FLOAT_ARITHMETIC = (
@@ -47,8 +50,11 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
         result = function(*(host_number(item) for item in operands))
     except ZeroDivisionError as error:
         raise raised(ZeroDivisionError, *error.args) from None
+    except torch_internals.data_dependent_errors() as error:
+        raise Break(reasons.DATA_DEPENDENT_VALUE, f"{function.__name__}: {error}") from error
     except (TypeError, NotImplementedError, AttributeError):
         return apply_to_known(vm, function, operands)
+    vm.graph.assumed.note()
     if not is_symbolic(result):
         return constants.from_host(vm, result)
     return Symbol(result, inputs=inputs_of(operands), concrete=concrete_result(function, operands))
@@ -56,21 +62,85 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
 
 def apply_to_floats(vm, function, operands: tuple[Symbol | Constant, ...]) -> Value:
     """Comparisons of inputs are conditions, arithmetic is recorded; all else is done now."""
-    if function in COMPARISONS:
+    from_data = any(depends_on_data(item) for item in operands)
+    if function in COMPARISONS and not from_data:
         if all(is_plain(item) for item in operands):
             result = function(*(host_number(item) for item in operands))
             # Without symbols left, algebra has decided: it takes a nan for equal to itself.
             if is_symbolic(result) and torch_internals.symbolic_expression(result).free_symbols:
                 return Symbol(result)
-    elif function in FLOAT_ARITHMETIC:
-        concrete = concrete_result(function, operands)
-        if isinstance(concrete, float):
+    elif function in FLOAT_ARITHMETIC or (from_data and function in COMPARISONS):
+        concrete = None if from_data else concrete_result(function, operands)
+        if from_data or isinstance(concrete, float):
             nodes = tuple(tensors.graph_argument(vm, item) for item in operands)
             node = vm.graph.call_function(function, nodes)
             symbolic = node.meta["example_value"]
             if is_symbolic(symbolic):
                 return Symbol(symbolic, inputs=inputs_of(operands), concrete=concrete, node=node)
     return apply_to_known(vm, function, operands)
+
+
+ROUNDING = {
+    int: torch.sym_int,
+    math.trunc: torch.sym_int,
+    math.floor: math.floor,
+    math.ceil: math.ceil,
+    round: round,
+}
+"""Functions of a float that give an integer, and what does the same to torch's symbolic numbers."""
+
+
+def round_to_integer(vm, function, value: Symbol) -> Value:
+    """An integer made of a number; ``function`` is a key of ``ROUNDING``.
+
+    Exact where the expression is the number: inputs, and what one operation makes of integers. Of an infinity
+    or a nan Python makes no integer: the node that stands for one raises as well.
+    """
+    if value.cls is not float:
+        return value if value.cls is int else Constant(int(vm.specialize(value)))
+    if value.node is not None or not torch_internals.symbolic_expression(value.symbolic).free_symbols:
+        return apply_to_known(vm, function, (value,))
+    return apply_to_integers(vm, ROUNDING[function], (value,))
+
+
+def float_function(vm, function, symbolic, value: Symbol) -> Value:
+    """A function of ``math`` from a float to a float; ``symbolic`` does the same to symbolic numbers."""
+    from_data = depends_on_data(value)
+    if not from_data and concrete_result(function, (value,)) is None:
+        return apply_to_known(vm, function, (value,))
+    if value.cls is int or (value.cls is float and value.node is None and not from_data):
+        return apply_to_integers(vm, symbolic, (value,))
+    if value.cls is not float:
+        return apply_to_known(vm, function, (value,))
+    node = vm.graph.call_function(symbolic, (tensors.graph_argument(vm, value),))
+    result = node.meta["example_value"]
+    if not is_symbolic(result):
+        return apply_to_known(vm, function, (value,))
+    concrete = concrete_result(function, (value,))
+    return Symbol(result, inputs=inputs_of((value,)), concrete=concrete, node=node)
+
+
+def is_integer(value: Value) -> bool:
+    """Whether a value is an ``int``, a symbol or known."""
+    if isinstance(value, Symbol):
+        return value.cls is int
+    return isinstance(value, Constant) and type(value.value) is int
+
+
+def apply_to_any(vm, function, *operands: Symbol | Constant) -> Value:
+    """``apply``, also where no operand is a symbol."""
+    if any(isinstance(item, Symbol) for item in operands):
+        return apply(vm, function, *operands)
+    return constants.run(vm, function, [item.value for item in operands], {})
+
+
+def depends_on_data(value: Symbol | Constant) -> bool:
+    """Whether a number is known only when the graph runs."""
+    return (
+        isinstance(value, Symbol)
+        and value.concrete is None
+        and bool(torch_internals.unbacked_symbols(value.symbolic))
+    )
 
 
 def apply_to_known(vm, function, operands: tuple[Symbol | Constant, ...]) -> Value:

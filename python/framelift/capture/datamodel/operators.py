@@ -321,7 +321,7 @@ def truth(vm, value: Value) -> bool:
         case Symbol():
             if value.cls is not bool:
                 return truth(vm, numbers.apply(vm, operator.ne, value, Constant(0)))
-            return bool(value.symbolic)
+            return vm.ask(value.symbolic)
         case Tensor():
             raise Break(reasons.DATA_DEPENDENT_BRANCH, f"bool({value.node})")
         case FunctionObject() | MethodObject() | SuperObject() | SliceObject():

@@ -1,6 +1,6 @@
 """Handlers of C callables: what needs storage, types or identity and so can't be a polyfill."""
 
-from framelift.capture.natives import classes, containers, functions, introspection
+from framelift.capture.natives import classes, containers, functions, introspection, numbers
 from framelift.capture.natives.registry import marked
 
 NATIVES = [
@@ -8,6 +8,7 @@ NATIVES = [
     *marked(containers),
     *marked(functions),
     *marked(introspection),
+    *marked(numbers),
     *classes.exception_constructors(),
     *classes.exception_texts(),
     *containers.getter_classes(),
@@ -15,6 +16,7 @@ NATIVES = [
     *containers.set_methods(),
     *containers.view_methods(),
     *functions.operator_functions(),
+    *numbers.number_functions(),
 ]
 
 __all__ = ["NATIVES"]

@@ -146,12 +146,18 @@ def number_class(cls: type, method: str):
     def construct(vm, arguments, keywords):
         value = vm.look(arguments[0]) if arguments else Constant(cls())
         if isinstance(value, Tensor):
-            return tensors.graph_method(vm, "item", [value], {})
+            value = tensors.graph_method(vm, "item", [value], {})
+            if isinstance(value, Constant):
+                return Constant(cls(value.value))
         if isinstance(value, Symbol):
             if value.cls is cls:
                 return value
             if cls is float and value.cls is int:
                 return numbers.apply(vm, torch.sym_float, value)
+            if cls is int and value.cls is float:
+                return numbers.round_to_integer(vm, int, value)
+            if cls is int and value.cls is bool and numbers.depends_on_data(value):
+                return numbers.apply(vm, torch.sym_ite, value, Constant(1), Constant(0))
             return Constant(cls(vm.specialize(value)))
         if isinstance(value, Constant):
             return constants.fold(vm, cls, arguments, keywords)

@@ -312,6 +312,8 @@ def rounded(vm, arguments, keywords):
     value = vm.look(arguments[0])
     if isinstance(value, Tensor):
         return calls.call(vm, Constant(torch.round), arguments, keywords)
+    if isinstance(value, Symbol) and len(arguments) == 1 and not keywords:
+        return numbers.round_to_integer(vm, round, value)
     if isinstance(value, (Constant, Symbol)):
         return constants.fold(vm, round, arguments, keywords)
     return calls.call(vm, attributes.special_method(vm, value, "__round__"), arguments[1:], {})

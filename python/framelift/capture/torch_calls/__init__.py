@@ -2,11 +2,12 @@
 
 from framelift import torch_internals
 from framelift.capture.natives.registry import marked
-from framelift.capture.torch_calls import checks, controls, state, tensors, transforms
+from framelift.capture.torch_calls import checks, controls, sizes, state, tensors, transforms
 
 TORCH_CALLS = [
     *marked(checks),
     *marked(controls),
+    *marked(sizes),
     *marked(state),
     *marked(tensors),
     *marked(transforms),
@@ -21,7 +22,8 @@ def late_calls() -> list[tuple]:
     """Functions of modules that torch imports only when it needs them, as far as they are there."""
     breaks = [(real, controls.graph_break) for real in torch_internals.graph_break_functions()]
     notes = [(real, state.nothing) for real in torch_internals.bookkeeping_functions()]
-    return [*breaks, *notes, *state.compiling_flags()]
+    static = [(real, sizes.fix_sizes) for real in torch_internals.static_marks()]
+    return [*breaks, *notes, *static, *sizes.size_questions(), *state.compiling_flags()]
 
 
 __all__ = ["TORCH_CALLS", "late_calls"]
