@@ -6,7 +6,8 @@ Three questions, a table for each:
   the work around it is nothing, or one addition on a small tensor.
 - Does a loop of 1,000 breaks leave anything behind?
 - What do Python calls cost that are not compiled, after a break, inside one, and while a compiled generator
-  is suspended? Does CPython still give its frames to somebody?
+  is suspended? Does CPython still give its frames to somebody? It does inside a function that is skipped at a
+  break: what that calls may be compiled.
 
 The minimum of many rounds in which the candidates take turns, one thread, no gradients. Both compilers run
 their graphs as they are. ``torch.compile`` leaves a frame without tensor work, and a loop with a break in
@@ -29,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 import framelift
+from framelift import rules
 
 BREAKS = 1000
 ROUNDS = 30
@@ -83,12 +85,32 @@ def loop_of_additions(x: torch.Tensor, count: int) -> torch.Tensor:
     return x
 
 
+def callee() -> None:
+    graph_break()
+
+
+def break_in_a_callee() -> None:
+    callee()
+
+
+class Holder:
+    @property
+    def attribute(self) -> None:
+        graph_break()
+
+
+def break_in_a_property(holder: Holder) -> None:
+    holder.attribute  # noqa: B018
+
+
 def rows() -> tuple[Row, ...]:
     x = torch.randn(8)
     return (
         Row("1 break", one_break, (), 1),
         Row("10 breaks", ten_breaks, (), 10),
         Row(f"loop of {BREAKS:,} breaks", loop_of_breaks, (BREAKS,), BREAKS),
+        Row("a break in a callee", break_in_a_callee, (), 1),
+        Row("a break in a property", break_in_a_property, (Holder(),), 1),
         Row("x + 1, break, x + 1", add_break_add, (x,), 1),
         Row("loop of 100: x + 1, break", loop_of_additions, (x, 100), 100),
     )
@@ -207,14 +229,22 @@ def other_calls() -> Table:
         note(situation)
 
     note("before anything is compiled")
-    compile_row(rows()[3])
+    compile_row(rows()[5])
     note("after compiled calls with breaks")
-    framelift.compile(at_a_break, backend="eager")("in a function called at a break")
     generator = framelift.compile(yields, backend="eager")(2)
     next(generator)
     note("while a compiled generator is suspended")
     generator.close()
     note("after it has ended")
+    framelift.compile(at_a_break, backend="eager")("at a break, in a function disabled with what it calls")
+    passed_on = torch.compiler.disable(note.__wrapped__, recursive=False)
+
+    def at_another(situation: str) -> None:
+        passed_on(situation)
+
+    for function in (empty, thousand_calls, fastest, frames_go_to_cpython):
+        rules.skip(function, "it belongs to the benchmark")
+    framelift.compile(at_another, backend="eager")("at a break, where each frame passes the shim")
     return table
 
 

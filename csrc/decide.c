@@ -35,6 +35,13 @@ framelift_forget_decisions(void)
     edition++;
 }
 
+/* Another number after each change of the rules. */
+size_t
+framelift_edition(void)
+{
+    return edition;
+}
+
 /* Whether the function is of this code and makes frames that can be driven at all: no module, no class body. */
 static bool
 may_be_wanted(PyCodeObject *code, PyObject *function)

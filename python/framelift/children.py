@@ -113,6 +113,7 @@ class Children:
                 return None
             self.with_owners[key] = made + 1
             child = known[1][key] = self.make(template(function))
+            child.of_one_object = True
         return child
 
     def new_owner(self, owner: object) -> tuple[weakref.ref, Made] | None:
@@ -121,6 +122,8 @@ class Children:
 
         def forget(_: weakref.ref) -> None:
             _, made = of_objects.pop(identity, (None, {}))
+            if made:
+                _native.forget_children()
             for key, child in made.items():
                 if sum(entry.hits for entry in child.entries) <= 1:
                     short_lived.add(key)
@@ -134,6 +137,7 @@ class Children:
 
     def clear(self) -> None:
         """Forget all."""
+        _native.forget_children()
         for table in (self.of_code, self.of_objects, self.with_owners, self.short_lived):
             table.clear()
 

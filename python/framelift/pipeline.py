@@ -231,6 +231,7 @@ class Compilation:
         if self.fullgraph:
             raise LimitReached(self.name, limit, texts, reason)
         self.limited.add(offset)
+        _native.forget_children()
         count("limits", self.name)
         count("graph_break", reason.title)
         message = f"{reason.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"

@@ -9,6 +9,7 @@
 mod attributes;
 mod bind;
 mod call;
+mod children;
 mod compiling;
 mod failures;
 mod fingerprint;
@@ -21,7 +22,9 @@ use crate::cache::Counter;
 use crate::objects::Object;
 pub use bind::Call;
 use bind::Signature;
-pub use call::{Found, Hit, ask_child_for, call_function, find_entry, report_graph_error, use_code};
+pub use call::{Found, Hit, call_function, find_entry, report_graph_error, use_code};
+use children::Children;
+pub use children::{child_of, forget_children};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use resume_points::ResumePoints;
@@ -49,6 +52,10 @@ pub struct CompiledCallable {
     /// Whether frames are driven for it (`frames`), and it is never called: then the function of the frame is
     /// the last of the arguments, and its own function only stands for the code.
     takes_function: bool,
+    /// Whether it is for the frames with one and the same first argument.
+    of_one_object: bool,
+    /// What `child_for` has answered; None while it has not.
+    children: Option<Box<Children>>,
     /// `__dict__`; null until something is stored.
     dictionary: Object,
     weak_references: Object,
@@ -123,6 +130,7 @@ impl CompiledCallable {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     type_object::register(module)?;
     module.add_class::<failures::Failures>()?;
+    module.add_function(wrap_pyfunction!(forget_children, module)?)?;
     module.add_function(wrap_pyfunction!(compiling::compiling, module)?)?;
     module.add_function(wrap_pyfunction!(foreign_tracer::set_tracer_switch, module)?)?;
     module.add_function(wrap_pyfunction!(graph_errors::set_graph_error_hook, module)?)

@@ -178,11 +178,15 @@ class Everywhere:
         self.children: dict[CodeType, CompiledCallable] = {}
         self.stepping.compiled.child_for = self.child_for
 
+    def miss(self, callable_: CompiledCallable, arguments: tuple, failures: Callable, offset: int) -> Entry:
+        if offset == 0:
+            self.entered.append(callable_.function.__code__.co_name)
+        return step_in_frame(callable_, arguments, failures, offset)
+
     def child_for(self, function: FunctionType, first: Any) -> CompiledCallable:
-        self.entered.append(function.__code__.co_name)
         child = self.children.get(function.__code__)
         if child is None:
-            child = self.children[function.__code__] = CompiledCallable(function, None, step_in_frame)
+            child = self.children[function.__code__] = CompiledCallable(function, None, self.miss)
             child.takes_function = True
             child.child_for = self.child_for
         return child

@@ -252,19 +252,19 @@ unsafe extern "C" fn set_child_for(object: Object, value: Object, _: *mut c_void
     })
 }
 
-unsafe extern "C" fn get_takes_function(object: Object, _: *mut c_void) -> Object {
+unsafe extern "C" fn get_flag(object: Object, offset: *mut c_void) -> Object {
     boundary::attached(|py| {
-        // SAFETY: our instance.
-        let takes = unsafe { (*object.cast::<CompiledCallable>()).takes_function };
-        Ok(PyBool::new(py, takes).to_owned().into_any().into_ptr())
+        // SAFETY: `offset` is that of a flag of our instance.
+        let flag = unsafe { object.byte_add(offset as usize).cast::<bool>().read() };
+        Ok(PyBool::new(py, flag).to_owned().into_any().into_ptr())
     })
 }
 
-unsafe extern "C" fn set_takes_function(object: Object, value: Object, _: *mut c_void) -> c_int {
+unsafe extern "C" fn set_flag(object: Object, value: Object, offset: *mut c_void) -> c_int {
     boundary::attached(|py| {
-        let takes = assigned(py, value)?.is_truthy()?;
-        // SAFETY: our instance.
-        unsafe { (*object.cast::<CompiledCallable>()).takes_function = takes };
+        let flag = assigned(py, value)?.is_truthy()?;
+        // SAFETY: as above.
+        unsafe { object.byte_add(offset as usize).cast::<bool>().write(flag) };
         Ok(0)
     })
 }
@@ -380,10 +380,17 @@ pub fn attributes() -> Vec<ffi::PyGetSetDef> {
         ),
         attribute(
             c"takes_function",
-            get_takes_function,
-            Some(set_takes_function),
-            0,
+            get_flag,
+            Some(set_flag),
+            offset_of!(CompiledCallable, takes_function),
             c"Whether it is for frames, whose functions come as the last argument.",
+        ),
+        attribute(
+            c"of_one_object",
+            get_flag,
+            Some(set_flag),
+            offset_of!(CompiledCallable, of_one_object),
+            c"Whether it is for the frames with one and the same first argument.",
         ),
         attribute(
             c"resume_points",

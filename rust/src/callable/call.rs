@@ -11,7 +11,6 @@ use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
 use crate::callable::fingerprint::{self, fingerprint};
 use crate::callable::foreign_tracer::without_tracer;
-use crate::callable::type_object::is_compiled;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
 use crate::frames;
@@ -559,44 +558,5 @@ unsafe fn ask_on_miss(this: *mut CompiledCallable, offset: u32, arguments: &[Obj
             )));
         }
         Ok(answer.into_ptr())
-    })
-}
-
-/// What `child_for(function, first_argument)` says: a compiled callable, a new reference; or null for None. An
-/// exception is reported and means None: CPython can always run the frame.
-///
-/// # Safety
-/// The thread is attached; the objects are alive.
-#[cold]
-pub unsafe fn ask_child_for(child_for: Object, function: Object, first: Object) -> Object {
-    Python::attach(|py| {
-        // SAFETY: the caller's promise; held here, because the attribute may be set meanwhile.
-        let (child_for, function, first) = unsafe {
-            (
-                Bound::from_borrowed_ptr(py, child_for),
-                Bound::from_borrowed_ptr(py, function),
-                Bound::from_borrowed_ptr(py, first),
-            )
-        };
-        match without_tracer(py, || child_for.call1((&function, &first))) {
-            Ok(answer) if answer.is_none() => null_mut(),
-            Ok(answer) => {
-                let answer = answer.into_ptr();
-                // SAFETY: a live object.
-                unsafe {
-                    if is_compiled(answer) {
-                        return answer;
-                    }
-                    ffi::Py_DECREF(answer);
-                }
-                let error = PyTypeError::new_err("child_for must return a CompiledCallable or None");
-                error.write_unraisable(py, Some(&child_for));
-                null_mut()
-            }
-            Err(error) => {
-                error.write_unraisable(py, Some(&child_for));
-                null_mut()
-            }
-        }
     })
 }

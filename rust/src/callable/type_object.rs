@@ -3,6 +3,7 @@
 use crate::boundary;
 use crate::callable::attributes::{attributes, field, methods};
 use crate::callable::bind::Signature;
+use crate::callable::children::Children;
 use crate::callable::{CompiledCallable, call};
 use crate::layout::CodeSignature;
 use crate::objects::Object;
@@ -122,7 +123,9 @@ unsafe extern "C" fn traverse(object: Object, visit: ffi::visitproc, argument: *
         let tuples = points
             .into_iter()
             .flat_map(|points| points.iter().map(|point| point.1));
-        for field in fields.into_iter().chain(tuples) {
+        let children = (*this).children.as_deref();
+        let children = children.into_iter().flat_map(Children::iter);
+        for field in fields.into_iter().chain(tuples).chain(children) {
             if !field.is_null() {
                 let outcome = visit(field, argument);
                 if outcome != 0 {
@@ -154,6 +157,9 @@ unsafe extern "C" fn clear(object: Object) -> c_int {
             crate::objects::release_all(&fields);
             if let Some(points) = points {
                 points.release();
+            }
+            if let Some(children) = (*this).children.take() {
+                children.release();
             }
         }
         0

@@ -1,8 +1,8 @@
 //! Arms: while a break's instruction is performed, the frames it enters come to the driver (`csrc/shim.c`).
 
 use crate::frames::ffi::{
-    Arms, framelift_arm, framelift_exchange_decisions, framelift_forget_decisions, framelift_put_back,
-    framelift_waiting,
+    Arms, framelift_arm, framelift_edition, framelift_exchange_decisions, framelift_forget_decisions,
+    framelift_put_back, framelift_waiting,
 };
 use crate::objects::Object;
 use pyo3::prelude::*;
@@ -86,4 +86,10 @@ pub fn set_frame_decisions(
 pub fn forget_decisions(_py: Python<'_>) {
     // SAFETY: attached.
     unsafe { framelift_forget_decisions() };
+}
+
+/// Another number whenever the rules have changed.
+pub fn edition_of_rules() -> usize {
+    // SAFETY: only reads a number.
+    unsafe { framelift_edition() }
 }

@@ -112,12 +112,12 @@ pub unsafe extern "C" fn drive_child(parent: Object, frame: *mut Frame, result: 
     // SAFETY: the shim gives a compiled callable, which it holds, and a frame of a Python function.
     unsafe {
         let (function, code) = (framelift_function_of(frame), framelift_code_of(frame));
-        let child_for = (*parent.cast::<CompiledCallable>()).child_for();
-        if child_for.is_null() || !may_drive(code) {
+        let parent = parent.cast::<CompiledCallable>();
+        if (*parent).child_for().is_null() || !may_drive(code) {
             return 0;
         }
         let first = first_argument(frame, code);
-        let child = callable::ask_child_for(child_for, function, first);
+        let child = callable::child_of(parent, function, code, first);
         if child.is_null() {
             return 0;
         }

@@ -87,6 +87,7 @@ unsafe extern "C" {
     pub fn framelift_put_back(before: *mut Arms);
     pub fn framelift_exchange_decisions(decide: *mut Object, names: *mut Object);
     pub fn framelift_forget_decisions();
+    pub fn framelift_edition() -> usize;
     pub fn framelift_expect_frame(call: *mut Expected);
     pub fn framelift_expected_in_vain(call: *mut Expected) -> c_int;
 

@@ -14,7 +14,7 @@ mod handled;
 mod state;
 mod testing;
 
-pub use arms::{Disarmed, forget_decisions, somebody_waits};
+pub use arms::{Disarmed, edition_of_rules, forget_decisions, somebody_waits};
 pub use drive::{call_in_frame, may_drive};
 pub use generator::start as start_generator;
 pub use handled::handled_exception;
