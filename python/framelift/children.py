@@ -59,6 +59,8 @@ def decide(function: types.FunctionType) -> FrameDecision:
     if function.__code__.co_name == "__del__":
         return FrameDecision.PASSES  # a finaliser runs when it happens to, for objects that are on their way
     package, _, _ = str(function.__globals__.get("__name__", "")).partition(".")
+    if package == "framelift":
+        return FrameDecision.DISARMS  # what stands for a builtin has escaped and is called: as the builtin is
     return FrameDecision.WANTED_IF_NAMED if package in LIBRARIES else FrameDecision.WANTED
 
 

@@ -1415,13 +1415,15 @@ exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
 
 
 def modes_active() -> bool:
-    """Whether a torch function mode or a dispatch mode of the program is active on this thread.
+    """Whether a mode of the program, for functions or for dispatch, or a function transform is active.
 
     The mode of ``torch.set_default_device`` does not count: it gives constructors a device, in a graph too,
     and the guarded state tells which one it is.
     """
     from torch.utils._device import DeviceContext
 
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return True
     functions = torch._C._len_torch_function_stack()
     default_device = functions == 1 and type(torch._C._get_function_stack_at(0)) is DeviceContext
     return (functions > 0 and not default_device) or torch._C._len_torch_dispatch_stack() > 0

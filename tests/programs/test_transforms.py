@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.func import functional_call, grad, grad_and_value, hessian, jacfwd, jacrev, vmap
 
+import framelift
 from framelift.observe import reasons
 from tests.harness import check, floats, fresh, integers, made
 
@@ -136,10 +137,10 @@ def test_writing_to_an_argument():
     check(f, floats(2, 3), graphs=None, breaks=1, recompiles=None, reason=TRANSFORM)
 
 
-def test_tensor_that_leaves_by_a_side_effect():
+def test_side_effect_of_the_function():
     def f(x):
         kept = []
-        y = vmap(lambda row: kept.append(row) or row * 2)(x)
+        y = vmap(lambda row: kept.append(row.shape) or row * 2)(x)
         return y, len(kept)
 
     check(f, floats(2, 3))
@@ -211,3 +212,12 @@ def test_inputs_that_are_not_differentiable():
         return vmap(lambda row, i: row[i], in_dims=(0, None))(x, index)
 
     check(f, floats(2, 3), integers(2, high=3))
+
+
+def test_compiled_function_called_by_a_transform():
+    compiled = framelift.compile(lambda row: row.sin() * 2, backend="eager")
+    x = torch.randn(3, 2)
+    for _ in range(2):
+        assert torch.equal(vmap(compiled)(x), x.sin() * 2)
+        assert torch.equal(compiled(x), x.sin() * 2)
+    assert framelift.counters["graphs"] == {"eager": 1}

@@ -104,7 +104,10 @@ class Interpreter:
 
     def driven_callees(self) -> tuple[types.CodeType, ...]:
         """The codes of the active callees that have frames of their own, and are compiled in them, when the
-        captured frame's instruction is performed outside of a capture."""
+        captured frame's instruction is performed outside of a capture. What a function transform calls stays
+        in CPython."""
+        if self.graph.parent is not None:
+            return ()
         callees = []
         for frame in self.frames[1:]:
             code, real = frame.decoded.code, frame.function.real
