@@ -137,6 +137,7 @@ class GuardTree:
         distinct: Sequence[Sequence[SupportsIndex]],
         state: TorchState | None,
         argument_count: int,
+        apart: Sequence[tuple[list[tuple[int, bool, int]], bool]] = (),
     ) -> GuardTree: ...
     def check(self, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None: ...
     def explain(self, arguments: tuple[Any, ...]) -> tuple[int, int, Any] | None: ...
@@ -204,6 +205,7 @@ def calibrate_torch(
     facts: Callable[..., Any],
     matches: Callable[..., Any],
     number: Callable[..., Any],
+    memory: Callable[..., Any],
     modes: Callable[..., Any],
     libraries: list[str],
     state: list[tuple[Any, ...]],

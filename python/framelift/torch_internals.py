@@ -229,6 +229,24 @@ def fake_dynamic_tensor(
     return fake
 
 
+def fake_without_history(fake: torch.Tensor, *, requires_grad: bool, is_leaf: bool) -> torch.Tensor:
+    """A fake with the metadata and the memory of ``fake`` that needs a gradient, or none, as it is told."""
+    with torch.enable_grad(), torch.inference_mode(fake.is_inference()):
+        again = fake.detach()
+        if requires_grad:
+            again.requires_grad_()
+            if not is_leaf:
+                again = again.view_as(again)
+    if getattr(fake, "_is_param", False):
+        again._is_param = True  # type: ignore[attr-defined]
+    return again
+
+
+def remember_fake(mode: FakeTensorMode, tensor: torch.Tensor, fake: torch.Tensor) -> None:
+    """From now on ``fake`` is what ``mode`` gives for ``tensor``: what AOTAutograd asks for real inputs."""
+    mode.fake_tensor_converter.set_tensor_memo(tensor, fake)
+
+
 def symbolic_int(shape_env: ShapeEnv, value: int, name: str) -> torch.SymInt:
     """A fresh symbol for an int of the program: any value, 0 and 1 included."""
     from torch.fx.experimental.symbolic_shapes import DimDynamic
@@ -837,13 +855,24 @@ def inductor_modes() -> tuple[str, ...]:
     return tuple(list_mode_options())
 
 
+class UnguardedAliasing(Exception):
+    """AOTAutograd relies on a relation among inputs that nobody guards: a mistake of this package."""
+
+
 def compile_with_inductor(
-    module: GraphModule, examples: Sequence[Any], mode: FakeTensorMode, patches: dict[str, Any]
+    module: GraphModule,
+    examples: Sequence[Any],
+    mode: FakeTensorMode,
+    patches: dict[str, Any],
+    written: Sequence[int],
 ) -> Callable[..., Any]:
     """Inductor's callable for a torch-level graph module. ``module`` is left as it is.
 
     ``examples`` are the fakes of the inputs, which belong to ``mode``. What Inductor assumes about symbols is
-    added to the mode's shape environment. The tracing context is what Inductor's disk cache asks for shapes.
+    added to the mode's shape environment. The tracing context is what Inductor's disk cache asks for shapes,
+    and where AOTAutograd leaves what it assumes: which inputs are written to, which are one tensor, and which
+    overlap. ``written`` are the inputs that the caller knows to be written to, and guards to be apart from
+    all others; so nothing else may be assumed.
     """
     from torch._guards import TracingContext, tracing
     from torch._inductor.compile_fx import compile_fx
@@ -851,8 +880,17 @@ def compile_with_inductor(
     graph = torch.fx.Graph()
     graph.output(graph.graph_copy(module.graph, {}))
     own = torch.fx.GraphModule(torch.nn.Module(), graph, "FrameliftGraph")
-    with tracing(TracingContext(mode)):
-        return compile_fx(own, list(examples), config_patches=patches or None)
+    context = TracingContext(mode)
+    with tracing(context):
+        run = compile_fx(own, list(examples), config_patches=patches or None)
+    if context.fw_metadata is not None:
+        inputs = enumerate(context.fw_metadata.input_info)
+        changed = {place for place, info in inputs if info.mutates_data or info.mutates_metadata}
+        if not changed <= set(written):
+            raise UnguardedAliasing(f"inputs {sorted(changed)} are written to, not {list(written)}")
+    if context.guards_context.aotautograd_guards:
+        raise UnguardedAliasing(str(context.guards_context.aotautograd_guards))
+    return run
 
 
 @functools.cache
@@ -1149,10 +1187,37 @@ def tensor_number(tensor: torch.Tensor, what: str, dimension: int) -> int:
         return int(tensor.stride(dimension) if what == "stride" else tensor.storage_offset())
 
 
-def tensor_probes() -> list[tuple[torch.Tensor, int]]:
-    """Tensors of odd metadata with the address of their C++ implementation, by which offsets are found.
+def memory_range(tensor: torch.Tensor) -> tuple[int, int]:
+    """The addresses from a tensor's first element to behind its last; equal where it has none."""
+    with torch._C.DisableTorchFunction():
+        try:
+            begin = tensor.data_ptr()
+        except (NotImplementedError, RuntimeError):  # layouts without storage: anywhere
+            return 0, sys.maxsize
+        if begin == 0 or tensor.numel() == 0:
+            return 0, 0
+        pairs = zip(tensor.size(), tensor.stride(), strict=True)
+        return begin, begin + (1 + sum((size - 1) * stride for size, stride in pairs)) * tensor.element_size()
 
-    None of them is a view: autograd keeps notes of views, which would look like a gradient being required.
+
+def shares_memory(tensors: Sequence[Any], written: Sequence[bool]) -> bool:
+    """Whether the memory of a tensor that is written to overlaps that of another tensor of the list."""
+    furthest = furthest_written = 0
+    ranges = zip(map(memory_range, tensors), written, strict=True)
+    for (begin, end), write in sorted(ranges):
+        if begin < (furthest if write else furthest_written) and begin < end:
+            return True
+        furthest = max(furthest, end)
+        furthest_written = max(furthest_written, end if write else 0)
+    return False
+
+
+def tensor_probes() -> list[tuple[torch.Tensor, int, int, int]]:
+    """Tensors of odd metadata with the addresses by which offsets are found: those of their C++
+    implementation, of their storage and of its memory.
+
+    One has memory that is not torch's own, so that the address of what owns it is another. None of them is a
+    view: autograd keeps notes of views, which would look like a gradient being required.
     """
     probes: list[torch.Tensor] = []
     cases: tuple[tuple[tuple[int, ...], tuple[int, ...], int, torch.dtype, str], ...] = (
@@ -1171,7 +1236,12 @@ def tensor_probes() -> list[tuple[torch.Tensor, int]]:
             storage = torch.empty(needed, dtype=dtype, device=device).untyped_storage()
             probes.append(probe.set_(storage, offset, sizes, strides))
         probes[1].requires_grad_()
-    return [(probe, probe._cdata) for probe in probes]
+        probes.append(torch.frombuffer(bytearray(68), dtype=torch.float32, offset=4, count=16))
+        storages = [probe.untyped_storage() for probe in probes]
+        return [
+            (probe, probe._cdata, storage._cdata, storage.data_ptr())
+            for probe, storage in zip(probes, storages, strict=True)
+        ]
 
 
 def torch_libraries() -> list[str]:

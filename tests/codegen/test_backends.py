@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import framelift
 from framelift import torch_internals
 from framelift.codegen import compile_graph, resolve
 from framelift.graph import GraphBuilder
@@ -134,28 +135,76 @@ def test_inductor_with_a_number_as_input():
         assert_equal(compiled.run(x, k), graph.module(x, k))
 
 
+def grad_of_a_sum():
+    builder = GraphBuilder(check=True)
+    x = builder.tensor_input(torch.randn(3, requires_grad=True), "x")
+    total = builder.call_function(torch.sum, (x,))
+    grads = builder.call_function(torch.autograd.grad, (total, [x]))
+    return builder.finish([builder.item(grads, 0)])
+
+
+def overlapping_inputs():
+    memory = torch.zeros(5)
+    return one_call("mul_", memory[:3], memory[:3].view(3))
+
+
 NOT_FOR_INDUCTOR = {
-    "gradient": (lambda: one_call("mul", torch.randn(3, requires_grad=True), torch.randn(3)), "gradient"),
-    "write": (lambda: one_call("add_", torch.randn(3), torch.randn(3)), "writes to an input"),
+    "runs autograd": (grad_of_a_sum, "runs autograd"),
+    "shape of an input": (lambda: one_call("t_", torch.randn(2, 3)), "in another way"),
+    "needs a gradient from now on": (lambda: one_call("requires_grad_", torch.randn(3)), "in another way"),
+    "overlap": (overlapping_inputs, "shares memory"),
 }
 
 
+@pytest.mark.parametrize("backend", [None, "inductor"])
 @pytest.mark.parametrize("name", NOT_FOR_INDUCTOR)
-def test_the_default_is_eager_elsewhere_and_says_why(name):
+def test_what_inductor_would_get_wrong_runs_eagerly(name, backend):
     make, why = NOT_FOR_INDUCTOR[name]
     graph = make()
-    compiled = compile_graph(resolve(None), graph)
+    compiled = compile_graph(resolve(backend), graph)
     assert compiled.used == "eager"
     assert why in compiled.reason
-    result = compiled.run(*graph.example_inputs)[0]
-    assert result.requires_grad == (name == "gradient")
+    compiled.run(*graph.example_inputs)
 
 
-@pytest.mark.parametrize("name", NOT_FOR_INDUCTOR)
-def test_inductor_by_name_refuses_what_it_would_get_wrong(name):
-    make, why = NOT_FOR_INDUCTOR[name]
-    with pytest.raises(Misuse, match=why):
-        compile_graph(resolve("inductor"), make())
+def test_gradients_turned_on_inside_run_eagerly():
+    with torch.no_grad():
+        builder = GraphBuilder(check=True)
+        x = builder.tensor_input(torch.randn(3, requires_grad=True), "x")
+        before = builder.call_method("mul", (x, 2))
+        builder.call_function(torch._C._set_grad_enabled, (True,))
+        after = builder.call_method("mul", (x, 3))
+        builder.call_function(torch._C._set_grad_enabled, (False,))
+        builder.close()
+        graph = builder.finish([before, after])
+        torch._C._set_grad_enabled(False)
+        compiled = compile_graph(resolve("inductor"), graph)
+        assert compiled.used == "eager"
+        assert [result.requires_grad for result in compiled.run(*graph.example_inputs)] == [False, True]
+
+
+def gradient_of_what_changed():
+    """Its backward fails in eager too, when somebody runs it."""
+    builder = GraphBuilder(check=True)
+    x = builder.tensor_input(torch.randn(3), "x")
+    weight = builder.tensor_input(torch.randn(3, requires_grad=True), "weight")
+    out = builder.call_method("mul", (x, weight))
+    builder.call_method("add_", (x, 1))
+    return builder.finish([out])
+
+
+@pytest.mark.filterwarnings("ignore:Error detected")
+def test_where_inductor_fails_the_default_is_eager_and_says_so(caplog):
+    framelift.reset()
+    graph = gradient_of_what_changed()
+    compiled = compile_graph(resolve(None), graph)
+    assert compiled.used == "eager"
+    assert "Inductor failed: RuntimeError: one of the variables" in compiled.reason
+    assert framelift.counters["fallbacks"] == {"Inductor failed": 1}
+    assert caplog.text.count("runs node by node") == 1
+    assert compiled.run(*graph.example_inputs)[0].requires_grad
+    with pytest.raises(RuntimeError, match="one of the variables"):
+        compile_graph(resolve("inductor"), gradient_of_what_changed())
 
 
 def failing_inside(enter, leave):

@@ -69,6 +69,7 @@ def test_rollback_undoes_everything_since_the_checkpoint():
     made.add(LAYERS, kinds.Length(2))
     made.collect(LAYERS)
     made.distinct([SELF, LAYERS])
+    made.memory([SELF, LAYERS], [True, False], [4, 4], apart=True)
     made.bind(symbol, LAYERS, "int")
     made.condition(symbol > 1)
     made.require_state()
@@ -103,6 +104,7 @@ def test_printed():
         (Descriptor(SELF, None, "grad"), kinds.Is(None)),
     )
     made.distinct([SELF, LAYERS])
+    made.memory([SELF, LAYERS], [True, False], [4, 4], apart=True)
     made.require_state()
     symbol = sympy.Symbol("s0", integer=True)
     made.bind(symbol, LAYERS, "size", 1)
@@ -125,6 +127,7 @@ def test_printed():
         "self: is self.layers\n"
         "self.grad: is None\n"
         "self, self.layers: pairwise different\n"
+        "self: memory apart from that of self, self.layers\n"
         "s0 = self.layers.size(1)\n"
         "self.layers.size(1) >= 2"
     )

@@ -10,7 +10,7 @@ import torch
 
 from framelift.guards import GuardSet, build, torch_state
 from framelift.guards.kinds import TensorMatch
-from framelift.guards.sources import ListItem
+from framelift.guards.sources import Argument, ListItem
 from tests.guards.engines import VALUE, explain, guard_set, holds
 
 
@@ -167,3 +167,75 @@ def test_distinct_tensors():
     few.distinct(items[:3])
     assert holds(few, tensors)
     assert not holds(few, [tensors[0], tensors[1], tensors[0]])
+
+
+MEMORY = torch.arange(24.0)
+PLACES = {
+    "another tensor": (lambda: (MEMORY[:4], torch.zeros(4)), True),
+    "the same": (lambda: (MEMORY[:4], MEMORY[:4]), False),
+    "side by side": (lambda: (MEMORY[:4], MEMORY[4:8]), True),
+    "one element": (lambda: (MEMORY[:4], MEMORY[3:7]), False),
+    "inside": (lambda: (MEMORY[:20:6], MEMORY[7:11]), False),
+    "behind the last": (lambda: (MEMORY[:19:6], MEMORY[19:23]), True),
+    "another type": (lambda: (MEMORY[:4], MEMORY.view(torch.int32)[3:7]), False),
+    "empty": (lambda: (MEMORY[:4], MEMORY[2:2]), True),
+    "transposed": (lambda: (MEMORY.view(4, 6), MEMORY.view(4, 6).t()), False),
+    "two storages": (lambda: (torch.from_numpy(MEMORY.numpy()), torch.from_numpy(MEMORY.numpy())), False),
+    "no memory": (lambda: (torch.empty(4, device="meta"), torch.empty(4, device="meta")), True),
+}
+
+
+def memory_guards(tensors, written, *, apart):
+    arguments = [Argument(index, f"t{index}") for index in range(len(tensors))]
+    made = guard_set(
+        *(
+            (source, TensorMatch.of(tensor, (None,) * tensor.dim(), (None,) * tensor.dim()))
+            for source, tensor in zip(arguments, tensors, strict=True)
+        )
+    )
+    made.memory(arguments, written, [tensor.element_size() for tensor in tensors], apart=apart)
+    return made
+
+
+@pytest.mark.parametrize("name", PLACES)
+@pytest.mark.parametrize("written", [(True, False), (False, True), (True, True)])
+def test_memory_of_two_tensors(name, written):
+    make, are_apart = PLACES[name]
+    tensors = make()
+    for expected in (True, False):
+        guards = memory_guards(tensors, written, apart=expected)
+        assert holds(guards, *tensors) == (are_apart == expected)
+    if not are_apart:
+        failure = explain(memory_guards(tensors, written, apart=True), *tensors)
+        assert failure.endswith("expected memory of its own, found shared memory")
+
+
+def test_memory_of_two_that_are_only_read_may_be_one():
+    tensors = MEMORY[:4], MEMORY[2:6], torch.zeros(4)
+    assert holds(memory_guards(tensors, (False, False, True), apart=True), *tensors)
+
+
+def test_memory_of_many_tensors_in_any_order():
+    blocks = list(torch.zeros(40, 3))
+    guards = memory_guards(blocks, [index % 2 == 0 for index in range(40)], apart=True)
+    assert holds(guards, *blocks)
+    assert holds(guards, *reversed(blocks))
+    for first, second in ((0, 39), (38, 1), (2, 20)):
+        moved = list(blocks)
+        moved[first] = blocks[second]
+        assert not holds(guards, *moved)
+        assert holds(guards, *blocks)
+    both_read = list(blocks)
+    both_read[1] = blocks[21]
+    assert holds(guards, *both_read)
+
+
+def test_memory_of_a_tensor_that_is_not_read_directly():
+    class Other(torch.Tensor):
+        pass
+
+    memory = torch.zeros(4)
+    plain, other = memory[:2], memory[2:].as_subclass(Other)
+    guards = memory_guards((plain, other), (True, False), apart=True)
+    assert holds(guards, plain, other)
+    assert not holds(guards, memory[1:3], other)

@@ -16,7 +16,10 @@ from types import FrameType
 import numpy
 import torch
 
-_NOT_THE_USERS = ("site-packages", os.sep + "framelift" + os.sep, "<eval_with_key>", "<frozen")
+_NOT_THE_USERS = (
+    *("site-packages", os.sep + "framelift" + os.sep, "<eval_with_key>", "<frozen"),
+    "torchinductor",
+)
 _HARNESS = os.path.dirname(os.path.abspath(__file__))
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(contextlib.__file__)) + os.sep
 

@@ -9,6 +9,8 @@ Paired objects are kept alive for as long as the pairing is, so that an address 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from tests.harness.shape import atom_value, is_atom, is_immutable_container, same_type, shape_of
@@ -79,10 +81,15 @@ class Pairing:
         for name, fact in left.facts:
             if name == "version" and self._tolerance is not None:
                 continue
+            if name == "grad_fn" and self._tolerance is not None:
+                fact, facts[name] = (step != "NoneType" for step in (fact, facts.get(name)))
             if facts.get(name) != fact:
                 self._differ(f"{path}.{name}", fact, facts.get(name))
         if isinstance(expected, torch.Tensor):
             self._values(expected, actual, path)
+        if self._tolerance is not None:  # AOTAutograd's notes on sizes, which no program looks at
+            kept = (child for child in right.children if not child[0].startswith("._dynamo_"))
+            right = replace(right, children=tuple(kept))
         if [label for label, _ in left.children] != [label for label, _ in right.children]:
             self._differ(f"{path} (parts)", _labels(left), _labels(right))
             return

@@ -325,8 +325,18 @@ def owner_source(value: Value) -> Source:
 
 
 def guard_written_inputs(vm: Interpreter, graph: FinishedGraph) -> None:
-    """A graph that writes to an input was captured for inputs that are different tensors."""
+    """A graph that changes an input was captured for inputs that are different tensors, and a write to one
+    was seen, or not seen, in others: a call must bring the same relation."""
+    tensors = [
+        place for place, example in enumerate(graph.example_inputs) if isinstance(example, torch.Tensor)
+    ]
+    if graph.written:
+        vm.guards.memory(
+            [graph.inputs[place] for place in tensors],
+            [place in graph.written for place in tensors],
+            [graph.example_inputs[place].element_size() for place in tensors],
+            apart=not graph.overlap,
+        )
     if graph.mutated_inputs:
-        inputs = zip(graph.inputs, graph.example_inputs, strict=True)
-        tensors = [source for source, example in inputs if isinstance(example, torch.Tensor)]
-        vm.guards.distinct([source for source in tensors if not isinstance(source, Held)])
+        sources = [graph.inputs[place] for place in tensors]
+        vm.guards.distinct([source for source in sources if not isinstance(source, Held)])

@@ -6,10 +6,9 @@ know, before anything runs); ``compile_graph`` applies it to a ``FinishedGraph``
 why, for ``explain``.
 
 - ``"eager"`` runs the graph node by node. It is right for every graph.
-- ``"inductor"`` is PyTorch's compiler. It gets graphs that it computes rightly outside of TorchDynamo: no
-  gradients through the graph, no writes to inputs. Asked for by name, any other graph is an error that says
-  so.
-- ``None``, the default, is Inductor where it applies and eager elsewhere.
+- ``"inductor"`` is PyTorch's compiler. Graphs that it does not compute rightly outside of TorchDynamo run
+  eagerly (``why_not_inductor``).
+- ``None``, the default, is the same, and a graph on which Inductor fails runs eagerly too.
 - A callable gets every graph, and what it raises reaches the user unchanged.
 
 A backend's callable takes the graph's inputs as positional arguments and returns a tuple or a list.

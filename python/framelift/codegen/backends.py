@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelift import torch_internals
+from framelift.codegen.aliasing import keeping_tensors_apart
+from framelift.config import config
 from framelift.graph import preserved_torch_state
 from framelift.graph.metadata import tensors_in
-from framelift.graph.nodes import EXAMPLE, enter_inference_mode
+from framelift.graph.nodes import EXAMPLE, changes_tensor_state, enter_inference_mode
 from framelift.graph.torch_state import read_state, restore_state
-from framelift.observe import reasons
+from framelift.observe import logs, reasons
+from framelift.observe.counters import count
 from framelift.observe.errors import Misuse, UnknownBackend
 
 if TYPE_CHECKING:
@@ -36,7 +39,7 @@ class Backend:
 
     ``name`` is for the reader. ``compile`` takes any graph with its example inputs; with ``inductor`` set,
     graphs that Inductor computes rightly are given to it instead, with those settings. ``required`` means
-    that Inductor was asked for by name.
+    that Inductor was asked for by name, and what it raises is raised.
     """
 
     name: str
@@ -123,41 +126,58 @@ def call_user_backend(
 
 def why_not_inductor(graph: FinishedGraph) -> str:
     """Why Inductor would not compute this graph rightly here, or "" if it does."""
-    if graph.trains:
-        return "a result needs a gradient, and training graphs are not given to Inductor yet"
     if any(node.target is enter_inference_mode for node in graph.module.graph.nodes):
         return "the graph enters inference mode, and Inductor's results would not be inference tensors"
-    if graph.mutated_inputs:
-        return "the graph writes to an input, and such graphs are not given to Inductor yet"
+    if graph.runs_autograd:
+        return "the graph runs autograd itself"
+    if graph.changes_metadata or any(changes_tensor_state(node) for node in graph.module.graph.nodes):
+        return "the graph changes a tensor in another way than by writing to it"
+    if graph.trains and not torch.is_grad_enabled():
+        return "the graph turns gradients on inside a call with gradients off"
+    if graph.overlap:
+        return "the graph writes to an input that shares memory with another one"
     return ""
 
 
 def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     """Compile ``graph``. Called with the thread's torch state as at the beginning of the graph.
 
-    The graph's shape conditions are complete only after this. Raises what the backend raises.
+    The graph's shape conditions are complete only after this. Raises what the backend raises, unless nobody
+    asked for Inductor: then a graph that it fails on runs node by node, which is said.
     """
     if backend.inductor is None:
         run = backend.compile(graph.module, graph.example_inputs)
         return CompiledGraph(restoring(graph, run), backend.name, "")
     reason = why_not_inductor(graph)
-    if reason and backend.required:
-        raise Misuse(reasons.BACKEND_REFUSED, f'backend="inductor": {reason}', allowed='None or "eager"')
     if not reason and not computes_tensors(graph):
         reason = "the graph computes no tensor"
     if reason:
         return eager_instead(graph, reason)
     try:
-        # No result needs a gradient, so the graph is one for inference whatever the grad mode of the call is.
-        with preserved_torch_state(), torch.no_grad():
+        # Where no result needs a gradient, the graph is one for inference whatever the grad mode of the call.
+        with preserved_torch_state(), torch.set_grad_enabled(graph.trains):
             run = torch_internals.compile_with_inductor(
-                graph.module, graph.fake_inputs, graph.fake_mode, dict(backend.inductor)
+                graph.module, graph.fake_inputs, graph.fake_mode, inductor_patches(backend), graph.written
             )
-    except torch_internals.no_cpp_compiler_errors() as error:
+    except Exception as error:
         if backend.required:
             raise
-        return eager_instead(graph, f"no C++ compiler: {error}")
-    return CompiledGraph(restoring_generators(graph, run), "inductor", "")
+        if isinstance(error, torch_internals.no_cpp_compiler_errors()):
+            return eager_instead(graph, f"no C++ compiler: {error}")
+        reason = f"Inductor failed: {type(error).__name__}: {shorten(str(error), 400)}"
+        count("fallbacks", "Inductor failed")
+        hint = 'With `backend="inductor"` the exception is raised.'
+        logs.say_once("framelift", reason, f"A graph runs node by node, as {reason}\n  Hint: {hint}")
+        return eager_instead(graph, reason)
+    return CompiledGraph(restoring_generators(graph, keeping_tensors_apart(graph, run)), "inductor", "")
+
+
+def inductor_patches(backend: Backend) -> dict[str, Any]:
+    """Inductor's settings for this backend, under the settings of framelift."""
+    patches = dict(backend.inductor or {})
+    if config.fallback_random:
+        patches.setdefault("fallback_random", True)
+    return patches
 
 
 def eager_instead(graph: FinishedGraph, reason: str) -> CompiledGraph:

@@ -24,7 +24,7 @@ from torch import fx
 from framelift import torch_internals
 from framelift.graph.assumptions import Assumptions
 from framelift.graph.errors import UnsupportedOperator
-from framelift.graph.metadata import Answer, Metadata, tensors_in
+from framelift.graph.metadata import Answer, Metadata, has_history, tensors_in
 from framelift.graph.nodes import (
     EFFECT,
     EXAMPLE,
@@ -64,6 +64,28 @@ ASSERT_SCALAR = torch.ops.aten._assert_scalar.default
 
 
 @dataclass(frozen=True, slots=True)
+class InputState:
+    """What a call of the graph may change of an input's fake."""
+
+    storage: int
+    shape: tuple[Any, ...]
+    requires_grad: bool
+    is_leaf: bool
+
+    @classmethod
+    def of(cls, fake: torch.Tensor) -> InputState:
+        """The state of ``fake`` now."""
+        numbers: tuple[Any, ...] = tuple(fake.size())
+        if fake.layout is torch.strided:
+            numbers = (*numbers, *fake.stride(), fake.storage_offset())
+        shape = tuple(
+            torch_internals.symbolic_expression(number) if is_symbolic(number) else number
+            for number in numbers
+        )
+        return cls(torch_internals.storage_key(fake), shape, fake.requires_grad, not has_history(fake))
+
+
+@dataclass(frozen=True, slots=True)
 class GraphInput:
     """An input: its placeholder, where it comes from, the object met at capture, and how its fake came in."""
 
@@ -71,8 +93,8 @@ class GraphInput:
     source: Source
     real: Any
     fake: Any
-    requires_grad: bool
-    storage: int | None
+    before: InputState | None
+    """What the fake was before any call of the graph; None for numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +106,14 @@ class FinishedGraph:
 
     ``inputs`` are the sources of the placeholders, in order; ``example_inputs`` the real tensors met at
     capture and symbolic numbers (drop them after compiling: they keep the user's tensors alive),
-    ``fake_inputs`` their fakes.
+    ``fake_inputs`` their fakes as they are before the graph runs.
 
-    ``mutated_inputs``: running it writes to an input or changes its metadata. ``uses_rng``: it draws random
-    numbers. ``sets_state``: it has nodes that change torch state, and would leave it changed if it failed
-    between them. ``trains``: an output requires a gradient, or the graph itself runs autograd.
+    ``mutated_inputs``: running it writes to an input or changes its metadata. ``written``: the positions of
+    the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's too.
+    ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a gradient or
+    none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has nodes that
+    change torch state, and would leave it changed if it failed between them. ``trains``: an output or a
+    written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
     """
 
     module: fx.GraphModule
@@ -97,10 +122,14 @@ class FinishedGraph:
     fake_inputs: list[Any]
     fake_mode: Any
     mutated_inputs: bool
+    written: tuple[int, ...]
+    overlap: bool
+    changes_metadata: bool
     uses_rng: bool
     sets_state: bool
     trains: bool
     checks_data: bool
+    runs_autograd: bool
     operator_count: int
 
     def __str__(self) -> str:
@@ -192,9 +221,7 @@ class GraphBuilder:
         fake = self._metadata.fake_input(tensor, name, open_sizes)
         node = self._placeholder(name, fake)
         self._producers[id(fake)] = node
-        self._inputs.append(
-            GraphInput(node, source, tensor, fake, fake.requires_grad, torch_internals.storage_key(fake))
-        )
+        self._inputs.append(GraphInput(node, source, tensor, fake, InputState.of(fake)))
         if open_sizes:
             self._symbols.add_tensor(fake, source, node, open_sizes.dynamic)
             self.assumed.promise(fake, source, open_sizes)
@@ -217,7 +244,7 @@ class GraphBuilder:
         else:
             raise UnsupportedOperator(NotImplementedError(repr(value)), name, f"{value!r} can't be a symbol")
         node = self._placeholder(name, symbolic)
-        self._inputs.append(GraphInput(node, source, value, symbolic, False, None))
+        self._inputs.append(GraphInput(node, source, value, symbolic, None))
         self._symbols.add_number(symbolic, source, node)
         return node, symbolic
 
@@ -514,27 +541,36 @@ class GraphBuilder:
         """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
         self.close()
         self._write_checks()
-        mutated = any(self._is_mutated(entry) for entry in self._inputs)
-        trains = any(
-            tensor.requires_grad for node in outputs for tensor in tensors_in(node.meta[EXAMPLE])
-        ) or any(runs_autograd(node) for node in self._graph.nodes)
+        changed = [entry for entry in self._inputs if self._changes_metadata(entry)]
+        written = [entry for entry in self._inputs if self._is_written(entry)]
+        runs = any(runs_autograd(node) for node in self._graph.nodes)
+        results = [node.meta[EXAMPLE] for node in outputs] + [entry.fake for entry in written]
+        trains = runs or any(tensor.requires_grad and has_history(tensor) for tensor in tensors_in(results))
         self._graph.output(tuple(outputs))
         drop_unused(self._graph)
         kept = [entry for entry in self._inputs if entry.node.users]
         for entry in self._inputs:
             if not entry.node.users:
                 self._graph.erase_node(entry.node)
+        tensors = [entry for entry in kept if entry.before is not None]
         finished = FinishedGraph(
             module=torch_internals.graph_module(self._graph, "FrameliftGraph"),
             inputs=tuple(entry.source for entry in kept),
-            example_inputs=[entry.real if entry.storage is not None else entry.fake for entry in kept],
-            fake_inputs=[entry.fake for entry in kept],
+            example_inputs=[entry.real if entry.before is not None else entry.fake for entry in kept],
+            fake_inputs=[entry.fake if entry not in written else self._as_before(entry) for entry in kept],
             fake_mode=self.fake_mode,
-            mutated_inputs=mutated,
+            mutated_inputs=bool(written or changed),
+            written=tuple(place for place, entry in enumerate(kept) if entry in written),
+            overlap=bool(written)
+            and torch_internals.shares_memory(
+                [entry.real for entry in tensors], [entry in written for entry in tensors]
+            ),
+            changes_metadata=bool(changed),
             uses_rng=self._metadata.random,
             sets_state=any(node.meta.get(EFFECT) == "state" for node in self._graph.nodes),
             trains=trains,
             checks_data=any(node.meta.get(EFFECT) == "check" for node in self._graph.nodes),
+            runs_autograd=runs,
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
         )
         if self.check:
@@ -547,12 +583,27 @@ class GraphBuilder:
         while self._open_contexts:
             exit_inference_mode(self._open_contexts.pop())
 
-    def _is_mutated(self, entry: GraphInput) -> bool:
-        """Whether the graph writes to an input, or changes its metadata."""
-        if entry.storage is None:
+    def _is_written(self, entry: GraphInput) -> bool:
+        """Whether the graph writes to the memory of an input."""
+        return entry.before is not None and entry.before.storage in self._metadata.written
+
+    def _changes_metadata(self, entry: GraphInput) -> bool:
+        """Whether the graph changes an input in another way than writing to it does.
+
+        What is written into a tensor brings its gradient along; then the tensor is no leaf.
+        """
+        if entry.before is None:
             return False
-        return (
-            entry.storage in self._metadata.written
-            or torch_internals.storage_key(entry.fake) != entry.storage
-            or entry.fake.requires_grad != entry.requires_grad
+        before, after = entry.before, InputState.of(entry.fake)
+        written = self._is_written(entry)
+        if (before.storage, before.shape) != (after.storage, after.shape):
+            return True
+        gains = written and after.requires_grad and not after.is_leaf
+        return before.requires_grad != after.requires_grad and not gains
+
+    def _as_before(self, entry: GraphInput) -> torch.Tensor:
+        """A fake of an input that the graph writes to, as its fake was before."""
+        assert entry.before is not None
+        return torch_internals.fake_without_history(
+            entry.fake, requires_grad=entry.before.requires_grad, is_leaf=entry.before.is_leaf
         )

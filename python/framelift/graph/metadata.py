@@ -223,6 +223,17 @@ def tensors_in(value: object) -> Iterator[torch.Tensor]:
         yield from tensors_in((value.start, value.stop, value.step))
 
 
+def has_history(tensor: torch.Tensor) -> bool:
+    """Whether autograd knows how a tensor was computed.
+
+    A view made under ``no_grad``, of what was written to through it, must not be asked: nothing leads back.
+    """
+    try:
+        return not tensor.is_leaf
+    except RuntimeError:
+        return False
+
+
 def classify(error: Exception, name: str, function: object = None) -> CallFailed:
     """Which kind of failure an exception raised by a call on fake tensors is."""
     text = str(error) or type(error).__name__

@@ -89,6 +89,13 @@ def runs_autograd(node: fx.Node) -> bool:
     return module.startswith("torch.autograd") and target_name(node.target) in _AUTOGRAD
 
 
+def changes_tensor_state(node: fx.Node) -> bool:
+    """Whether a node changes something of a tensor besides its data, such as whether it needs a gradient."""
+    return node.meta.get(EFFECT) == "state" and any(
+        isinstance(argument.meta[EXAMPLE], torch.Tensor) for argument in node.all_input_nodes
+    )
+
+
 def rebuild(argument: Any, change: Callable[[Any], Any]) -> Any:
     """A new container with ``change`` applied to the parts of this one; anything else is returned itself."""
     kind = type(argument)

@@ -195,6 +195,12 @@ class BuiltGuards:
                     "the same object",
                     f"{pair}: expected to be different objects",
                 )
+            case "apart":
+                apart = "memory of its own", "shared memory"
+                expected, met = apart if found["expected"] else apart[::-1]
+                pair = " and ".join(str(self.nodes.sources[node]) for node in found["nodes"] or ())
+                text = f"{pair or 'tensors that are written to'}: expected {expected}, found {met}"
+                return GuardFailure(None, None, expected, met, text)
             case "condition":
                 condition = tuple(self.guards.conditions)[found["index"]]
                 expected = spell_condition(condition, self.guards.bindings)
@@ -214,10 +220,14 @@ def build(guards: GuardSet, argument_count: int) -> BuiltGuards:
     for source in guards.collected:
         nodes.node(source)
     distinct = [[nodes.node(source) for source in group] for group in guards.distinct_groups]
+    memory = [
+        (list(zip(map(nodes.node, group.sources), group.written, group.item_sizes, strict=True)), group.apart)
+        for group in guards.memory_groups
+    ]
     numbers = {symbol: number for number, symbol in enumerate(guards.bindings)}
     symbols = [(nodes.node(bound.source), bound.what, bound.dimension) for bound in guards.bindings.values()]
     conditions: list[Program] = [postfix(condition, numbers) for condition in guards.conditions]
     tree = _native.GuardTree(
-        nodes.describe(guards.collected), conditions, symbols, distinct, guards.state, argument_count
+        nodes.describe(guards.collected), conditions, symbols, distinct, guards.state, argument_count, memory
     )
     return BuiltGuards(tree, guards, nodes)

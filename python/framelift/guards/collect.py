@@ -43,12 +43,34 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """Tensors of a graph that writes to some of them.
+
+    With ``apart``, the memory of those in ``written`` is no other one's; else some of it is, as it was at
+    capture. ``item_sizes`` are the sizes of their elements in bytes.
+    """
+
+    sources: tuple[Source, ...]
+    written: tuple[bool, ...]
+    item_sizes: tuple[int, ...]
+    apart: bool
+
+    def __str__(self) -> str:
+        names = [
+            str(source) for source, is_written in zip(self.sources, self.written, strict=True) if is_written
+        ]
+        relation = "apart from" if self.apart else "shared with"
+        return f"{', '.join(names)}: memory {relation} that of {', '.join(map(str, self.sources))}"
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """How much of a ``GuardSet`` there was at some moment."""
 
     guards: int
     collected: int
     distinct: int
+    memory: int
     bindings: int
     conditions: int
     state: _native.TorchState | None
@@ -95,7 +117,16 @@ def same_demand(left: object, right: object) -> bool:
 class GuardSet:
     """Facts about sources, the sources whose objects are collected, symbols and conditions over them."""
 
-    __slots__ = ("_by_source", "bindings", "collected", "conditions", "distinct_groups", "guards", "state")
+    __slots__ = (
+        "_by_source",
+        "bindings",
+        "collected",
+        "conditions",
+        "distinct_groups",
+        "guards",
+        "memory_groups",
+        "state",
+    )
 
     def __init__(self) -> None:
         self.guards: list[tuple[Source, Guard]] = []
@@ -103,6 +134,7 @@ class GuardSet:
         self.collected: dict[Source, int] = {}
         """Slot of the object at a source."""
         self.distinct_groups: list[tuple[Source, ...]] = []
+        self.memory_groups: list[Memory] = []
         self.bindings: dict[sympy.Symbol, Binding] = {}
         self.conditions: dict[sympy.Basic, None] = {}
         self.state: _native.TorchState | None = None
@@ -124,6 +156,18 @@ class GuardSet:
         group = tuple(dict.fromkeys(sources))
         if len(group) > 1 and group not in self.distinct_groups:
             self.distinct_groups.append(group)
+
+    def memory(
+        self,
+        sources: Sequence[Source],
+        written: Sequence[bool],
+        item_sizes: Sequence[int],
+        *,
+        apart: bool,
+    ) -> None:
+        """Whether a tensor in ``written`` shares memory with another one must stay as it is."""
+        if len(sources) > 1:
+            self.memory_groups.append(Memory(tuple(sources), tuple(written), tuple(item_sizes), apart))
 
     def bind(self, symbol: sympy.Symbol, source: Source, what: str, dimension: int = 0) -> None:
         """``symbol`` is read at ``source``: a "size" or "stride" of a dimension, the "storage_offset", or the
@@ -150,6 +194,7 @@ class GuardSet:
             len(self.guards),
             len(self.collected),
             len(self.distinct_groups),
+            len(self.memory_groups),
             len(self.bindings),
             len(self.conditions),
             self.state,
@@ -164,6 +209,7 @@ class GuardSet:
             if not known:
                 del self._by_source[source]
         del self.distinct_groups[token.distinct :]
+        del self.memory_groups[token.memory :]
         for table, size in (
             (self.collected, token.collected),
             (self.bindings, token.bindings),
@@ -177,6 +223,7 @@ class GuardSet:
         lines = ["torch state as at capture"] if self.state is not None else []
         lines += [spell_guard(source, guard) for source, guard in self.guards]
         lines += [f"{', '.join(map(str, group))}: pairwise different" for group in self.distinct_groups]
+        lines += map(str, self.memory_groups)
         lines += [f"{bound.symbol} = {bound}" for bound in self.bindings.values()]
         lines += [spell_condition(condition, self.bindings) for condition in self.conditions]
         return "\n".join(lines)

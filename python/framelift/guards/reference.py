@@ -252,13 +252,23 @@ def evaluate(expression: sympy.Basic, values: dict[sympy.Symbol, int | float]) -
 class ReferenceTree:
     """Checks a ``GuardSet``, as it is when this is made, in plain Python."""
 
-    __slots__ = ("_bindings", "_collected", "_conditions", "_distinct", "_guards", "_modes", "_state")
+    __slots__ = (
+        "_bindings",
+        "_collected",
+        "_conditions",
+        "_distinct",
+        "_guards",
+        "_memory",
+        "_modes",
+        "_state",
+    )
 
     def __init__(self, guards: GuardSet) -> None:
         torch_state.calibrate()
         self._guards = tuple(guards.guards)
         self._collected = tuple(guards.collected)
         self._distinct = tuple(guards.distinct_groups)
+        self._memory = tuple(guards.memory_groups)
         self._bindings = tuple(guards.bindings.values())
         self._conditions = tuple(guards.conditions)
         self._state = guards.state.values() if guards.state is not None else None
@@ -283,6 +293,10 @@ class ReferenceTree:
             slots = tuple(object_at(source) for source in self._collected)
             for group in self._distinct:
                 if len({id(object_at(source)) for source in group}) < len(group):
+                    return None
+            for memory in self._memory:
+                tensors = [object_at(source) for source in memory.sources]
+                if torch_internals.shares_memory(tensors, memory.written) is memory.apart:
                     return None
             values = {bound.symbol: read_symbol(bound, object_at(bound.source)) for bound in self._bindings}
         except FetchError:

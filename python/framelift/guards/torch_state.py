@@ -19,6 +19,7 @@ def calibrate() -> dict[str, object]:
         facts=torch_internals.tensor_facts,
         matches=torch_internals.tensor_matches,
         number=torch_internals.tensor_number,
+        memory=torch_internals.memory_range,
         modes=torch_internals.torch_modes,
         libraries=torch_internals.torch_libraries(),
         state=torch_internals.state_rows(),

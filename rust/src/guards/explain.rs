@@ -2,7 +2,7 @@
 //!
 //! `(node, guard, found)`. A fetch that failed has guard -1 and as `found` the object it was to be fetched
 //! from (None for roots). Otherwise `found` is the node's object. Node -1 is for what belongs to no node;
-//! `found` is then a dictionary whose `"which"` is "state", "distinct", "condition" or "cleared".
+//! `found` is then a dictionary whose `"which"` is "state", "distinct", "apart", "condition" or "cleared".
 
 use super::arithmetic::Number;
 use super::tree::{Failure, GuardTree};
@@ -45,6 +45,14 @@ pub unsafe fn report<'py>(
             let found = about("distinct")?;
             found.set_item("index", index)?;
             found.set_item("nodes", tree.distinct()[index].same(values))?;
+            found
+        }
+        Failure::Apart(index) => {
+            let group = &tree.apart()[index];
+            let found = about("apart")?;
+            found.set_item("expected", group.expects_apart())?;
+            // SAFETY: groups come after all nodes, so all are fetched and their guards hold.
+            found.set_item("nodes", unsafe { group.overlap(values) })?;
             found
         }
         Failure::Condition(index) => {

@@ -3,7 +3,7 @@
 //! A [`GuardTree`] is a list of nodes in evaluation order. Each node fetches one object from its parent
 //! with one primitive [`access`], checks the [`kinds`] of guards put on it, and may hand the object to
 //! the call's slots: one walk per call both decides and collects. After the nodes come the objects that
-//! must be [`distinct`] and the symbolic [`conditions`].
+//! must be [`distinct`], the tensors whose memory must be [`apart`] and the symbolic [`conditions`].
 //!
 //! Laws of this room:
 //! 1. A walk runs no user code. Dictionary lookups whose keys could call back are refused ([`lookup`]),
@@ -13,6 +13,7 @@
 //! 3. Everything a tree keeps alive lies in one list that the garbage collector sees.
 
 mod access;
+mod apart;
 mod arithmetic;
 mod build;
 mod conditions;

@@ -1,6 +1,7 @@
 //! The guard tree: one walk that decides whether an entry may be used and collects what its plan needs.
 
 use super::access::Access;
+use super::apart::{Apart, ApartDescription};
 use super::build::Builder;
 use super::conditions::{Condition, Conditions, Symbol};
 use super::distinct::Distinct;
@@ -39,6 +40,7 @@ pub enum Failure {
     Fetch(usize),
     Guard(usize, usize),
     Distinct(usize),
+    Apart(usize),
     Condition(usize),
 }
 
@@ -64,6 +66,7 @@ pub struct GuardTree {
     nodes: Box<[Node]>,
     guards: Box<[Guard]>,
     distinct: Box<[Distinct]>,
+    apart: Box<[Apart]>,
     conditions: Conditions,
     state: Option<Py<TorchState>>,
     argument_count: usize,
@@ -89,6 +92,7 @@ unsafe impl Sync for GuardTree {}
 impl GuardTree {
     /// Reads the description that `guards/build.py` writes.
     #[new]
+    #[pyo3(signature = (nodes, conditions, symbols, distinct, state, argument_count, apart = Vec::new()))]
     fn new(
         nodes: &Bound<'_, PyList>,
         conditions: &Bound<'_, PyList>,
@@ -96,6 +100,7 @@ impl GuardTree {
         distinct: Vec<Vec<u32>>,
         state: Option<Py<TorchState>>,
         argument_count: usize,
+        apart: Vec<ApartDescription>,
     ) -> PyResult<Self> {
         let mut builder = Builder::new();
         let mut tree = Vec::with_capacity(nodes.len());
@@ -151,10 +156,15 @@ impl GuardTree {
         if distinct.iter().flatten().any(|&node| node as usize >= tree.len()) {
             return Err(PyIndexError::new_err("distinct objects are at nodes"));
         }
+        let apart = apart
+            .into_iter()
+            .map(|group| Apart::parse(group, tree.len(), direct, &mut builder))
+            .collect::<PyResult<_>>()?;
         Ok(Self {
             nodes: tree.into(),
             guards: all_guards.into(),
             distinct: distinct.into_iter().map(Distinct::new).collect(),
+            apart,
             conditions: Conditions::new(symbols, conditions),
             state,
             argument_count,
@@ -301,6 +311,11 @@ impl GuardTree {
     /// Objects that must be different.
     pub fn distinct(&self) -> &[Distinct] {
         &self.distinct
+    }
+
+    /// Tensors whose memory must be apart, or overlap.
+    pub fn apart(&self) -> &[Apart] {
+        &self.apart
     }
 
     /// Checks everything for a call with these arguments, and fills `slots` with new references on a hit.
@@ -475,6 +490,10 @@ impl GuardTree {
         let all = unsafe { std::slice::from_raw_parts(values, self.nodes.len()) };
         if let Some(index) = self.distinct.iter().position(|distinct| !distinct.holds(all)) {
             return Some(Failure::Distinct(index));
+        }
+        // SAFETY: as above.
+        if let Some(index) = self.apart.iter().position(|apart| unsafe { !apart.holds(all) }) {
+            return Some(Failure::Apart(index));
         }
         // SAFETY: as above.
         unsafe { self.conditions.failed(all) }.map(Failure::Condition)

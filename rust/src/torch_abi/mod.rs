@@ -12,7 +12,7 @@ mod symbols;
 mod tensor;
 
 pub use state::TorchState;
-pub use tensor::{TensorLayout, TensorWords};
+pub use tensor::{MemoryRange, TensorLayout, TensorWords};
 
 use crate::objects::Object;
 use pyo3::exceptions::PyRuntimeError;
@@ -33,6 +33,8 @@ pub struct Calibration {
     matches: Py<PyAny>,
     /// `number(tensor, what, dimension)`: one size, stride or offset.
     number: Py<PyAny>,
+    /// `memory(tensor)`: where its elements begin and end.
+    memory: Py<PyAny>,
     /// `modes()`: what stands on the function-mode and dispatch-mode stacks, in a comparable form.
     modes: Py<PyAny>,
     /// `torch.Tensor`.
@@ -94,6 +96,27 @@ pub unsafe fn slow_tensor_number(value: Object, what: &str, dimension: usize) ->
     })
 }
 
+/// Where a tensor's elements lie, asked in Python; all of the address space where that can't be told.
+///
+/// # Safety
+/// `value` is a live object; the thread is attached.
+pub unsafe fn slow_memory(value: Object) -> MemoryRange {
+    const ANYWHERE: MemoryRange = MemoryRange {
+        begin: 0,
+        end: usize::MAX,
+    };
+    let Some(calibration) = CALIBRATION.get() else {
+        return ANYWHERE;
+    };
+    Python::attach(|py| {
+        // SAFETY: a live object.
+        let value = unsafe { Bound::from_borrowed_ptr(py, value) };
+        let answer = calibration.memory.bind(py).call1((value,));
+        let range = answer.and_then(|range| range.extract());
+        range.map_or(ANYWHERE, |(begin, end)| MemoryRange { begin, end })
+    })
+}
+
 impl Calibration {
     /// The metadata of a tensor, by public accessors.
     pub fn facts_of<'py>(&self, tensor: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
@@ -137,6 +160,7 @@ fn calibrate_torch<'py>(
     facts: Py<PyAny>,
     matches: Py<PyAny>,
     number: Py<PyAny>,
+    memory: Py<PyAny>,
     modes: Py<PyAny>,
     libraries: &Bound<'py, PyList>,
     state: &Bound<'py, PyList>,
@@ -154,6 +178,7 @@ fn calibrate_torch<'py>(
             facts,
             matches,
             number,
+            memory,
             modes,
             tensor: py.import("torch")?.getattr("Tensor")?.extract()?,
             plain_value_types,

@@ -35,6 +35,21 @@ pub struct TensorLayout {
     /// A pointer, null where autograd knows nothing of the tensor.
     autograd: usize,
     requires_grad: unsafe extern "C" fn(Implementation) -> bool,
+    memory: Option<MemoryPlaces>,
+}
+
+/// Where the memory of a tensor is found: the storage in its `TensorImpl`, the address in the storage.
+#[derive(Clone, Copy, Debug)]
+struct MemoryPlaces {
+    storage: usize,
+    data: usize,
+}
+
+/// The addresses from a tensor's first element to behind its last; empty where there are none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MemoryRange {
+    pub begin: usize,
+    pub end: usize,
 }
 
 /// What tensors that are read alike have in common, in three words.
@@ -56,13 +71,14 @@ impl fmt::Display for TensorLayout {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "implementation {}, autograd {}, sizes {}, storage offset {}, dtype {}, keys {}",
+            "implementation {}, autograd {}, sizes {}, storage offset {}, dtype {}, keys {}, memory {:?}",
             self.implementation,
             self.autograd,
             self.dimension,
             self.storage_offset,
             self.dtype_device,
-            self.key_set
+            self.key_set,
+            self.memory
         )
     }
 }
@@ -176,6 +192,44 @@ impl TensorLayout {
         unsafe { at(self.implementation(tensor), self.storage_offset) }
     }
 
+    /// Whether it was found where tensors keep their memory.
+    pub fn knows_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Where the elements of a tensor lie, each of which has `item_size` bytes.
+    ///
+    /// # Safety
+    /// As for [`Self::storage_offset`]; [`Self::knows_memory`].
+    #[inline]
+    pub unsafe fn memory(&self, tensor: Object, item_size: usize) -> MemoryRange {
+        let Some(places) = self.memory else {
+            return MemoryRange::default();
+        };
+        // SAFETY: calibrated; an ordinary tensor has a storage.
+        unsafe {
+            let implementation = self.implementation(tensor);
+            let storage: Implementation = at(implementation, places.storage);
+            let data: usize = at(storage, places.data);
+            if data == 0 {
+                return MemoryRange::default();
+            }
+            let dimensions = at::<usize>(implementation, self.dimension);
+            let (sizes, strides) = self.sizes_and_strides(implementation, dimensions);
+            let mut last = 0;
+            for dimension in 0..dimensions {
+                let size = *sizes.add(dimension);
+                if size == 0 {
+                    return MemoryRange::default();
+                }
+                last += (size - 1) * *strides.add(dimension);
+            }
+            let begin = data + at::<i64>(implementation, self.storage_offset) as usize * item_size;
+            let end = begin + (last as usize + 1) * item_size;
+            MemoryRange { begin, end }
+        }
+    }
+
     /// # Safety
     /// As for [`Self::storage_offset`].
     pub unsafe fn size(&self, tensor: Object, dimension: usize) -> Option<i64> {
@@ -260,6 +314,8 @@ struct Probe {
     object: Object,
     memory: Implementation,
     facts: Facts,
+    storage: Implementation,
+    data: u64,
 }
 
 impl Probe {
@@ -301,6 +357,34 @@ fn only<T>(mut candidates: impl Iterator<Item = T>) -> Option<T> {
     candidates.next().is_none().then_some(first)
 }
 
+impl MemoryPlaces {
+    /// Finds the storage in implementations of at least `room` bytes, and the address in storages.
+    ///
+    /// # Safety
+    /// The probes are live tensors with the right addresses.
+    unsafe fn find(probes: &[Probe], room: usize) -> Option<Self> {
+        let words = |room: usize| (0..=room.saturating_sub(WORD)).step_by(WORD);
+        // SAFETY: implementations and storages are read within their blocks of memory.
+        unsafe {
+            let storage = only(words(room).filter(|&offset| {
+                probes
+                    .iter()
+                    .all(|probe| at::<Implementation>(probe.memory, offset) == probe.storage)
+            }))?;
+            let storage_room = probes
+                .iter()
+                .map(|probe| malloc_usable_size(probe.storage as *mut c_void))
+                .min()?;
+            let data = only(words(storage_room.min(512)).filter(|&offset| {
+                probes
+                    .iter()
+                    .all(|probe| at::<u64>(probe.storage, offset) == probe.data)
+            }))?;
+            Some(Self { storage, data })
+        }
+    }
+}
+
 impl TensorLayout {
     /// Finds everything in `probes`, a list of `(tensor, address of its implementation)`.
     pub fn measure(
@@ -312,7 +396,7 @@ impl TensorLayout {
         let mut measured = Vec::new();
         let mut object_size = usize::MAX;
         for probe in probes {
-            let (tensor, address): (Bound<'_, PyAny>, usize) = probe.extract()?;
+            let (tensor, address, storage, data): (Bound<'_, PyAny>, usize, usize, u64) = probe.extract()?;
             // SAFETY: a live object's type.
             object_size = object_size.min(unsafe { (*ffi::Py_TYPE(tensor.as_ptr())).tp_basicsize } as usize);
             let told = facts.bind(py).call1((&tensor,))?.cast_into::<PyDict>()?;
@@ -320,6 +404,8 @@ impl TensorLayout {
                 object: tensor.as_ptr(),
                 memory: address as Implementation,
                 facts: Facts::read(&told)?,
+                storage: storage as Implementation,
+                data,
             });
         }
         // SAFETY: the caller's list holds the probes, whose addresses are torch's own.
@@ -382,6 +468,7 @@ impl TensorLayout {
                 requires_grad: std::mem::transmute::<usize, unsafe extern "C" fn(Implementation) -> bool>(
                     requires_grad,
                 ),
+                memory: MemoryPlaces::find(probes, room),
             };
             all(&|probe| layout.reads(probe)).then_some(layout)
         }
