@@ -55,10 +55,9 @@ def test_explain_of_a_whole_graph():
 
 
 def test_explain_names_the_default_backend_and_why():
-    weight = torch.ones(4, requires_grad=True)
-    explanation = framelift.explain(lambda x: x * weight)(X)
+    explanation = framelift.explain(lambda x: x.t_())(torch.ones(2, 4))
     assert "backend eager (" in str(explanation)
-    assert "gradient" in str(explanation)
+    assert "in another way than by writing to it" in str(explanation)
 
 
 def test_explain_of_a_break():

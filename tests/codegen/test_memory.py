@@ -113,6 +113,24 @@ def test_many_tensors_and_one_that_moves_in():
     assert list(framelift.counters["recompiles"])[0].endswith("memory of its own, found shared memory")
 
 
+def test_memory_that_moves_below_the_same_tensors():
+    class Pair:
+        def __init__(self):
+            self.written, self.read = torch.zeros(4), torch.zeros(4)
+
+    def step(pair):
+        pair.written.add_(1)
+        return pair.read * 2 + pair.written
+
+    expected, found = Pair(), Pair()
+    compiled = framelift.compile(step, fullgraph=True)
+    for call in range(6):
+        if call == 4:
+            for pair in (expected, found):
+                pair.read.data = pair.written.data[:]
+        assert torch.equal(step(expected), compiled(found))
+
+
 def test_one_written_tensor_alone_needs_no_relation():
     compiled = framelift.compile(lambda x: x.add_(1), fullgraph=True)
     memory = torch.zeros(4)

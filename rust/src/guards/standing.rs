@@ -448,6 +448,15 @@ impl Standing {
         if self.distinct.iter().any(same) || unsafe { tree.conditions().failed(&self.values) }.is_some() {
             return Answer::Miss;
         }
+        // Memory moves without any word of its tensor's object changing: it is always compared.
+        // SAFETY: as above.
+        if tree
+            .apart()
+            .iter()
+            .any(|group| unsafe { !group.holds(&self.values) })
+        {
+            return Answer::Miss;
+        }
         for (slot, &node) in slots.iter_mut().zip(&self.slots) {
             *slot = self.values[node];
             // SAFETY: a live object.
