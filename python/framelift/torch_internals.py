@@ -13,11 +13,11 @@ import logging
 import sys
 import threading
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import BuiltinFunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -219,8 +219,12 @@ def fake_dynamic_tensor(
         constraint_sizes=[constraint(dimension) for dimension in range(tensor.dim())],
         unbacked_bounds={dimension: ranges[dimension] for dimension in unbacked if dimension in ranges},
     )
-    plain = tensor.detach() if tensor._is_view() else tensor
+    # The general conversion would convert the gradient too, with symbols of its own.
+    has_gradient = tensor.is_leaf and tensor.grad is not None
+    plain = tensor.detach() if tensor._is_view() or has_gradient else tensor
     fake = mode.from_tensor(plain, source=shape_source(name), symbolic_context=context, trace=False)
+    if isinstance(tensor, torch.nn.Parameter) and plain is not tensor:
+        fake._is_param = True
     if tensor.requires_grad and not fake.requires_grad:
         with torch.enable_grad():
             fake.requires_grad_()
@@ -263,6 +267,11 @@ def symbolic_float(shape_env: ShapeEnv, value: float, name: str) -> torch.SymFlo
     source = shape_source(name)
     symbol = shape_env.create_unspecified_symbol(value, source=source, dynamic_dim=DimDynamic.DYNAMIC)
     return shape_env.create_symfloatnode(symbol, hint=value, source=source)
+
+
+def symbolic_data(shape_env: ShapeEnv) -> torch.SymFloat:
+    """A fresh symbol for a float of which nothing is known before the graph runs."""
+    return shape_env.create_unbacked_symfloat()
 
 
 def symbolic_expression(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> sympy.Basic:
@@ -1497,6 +1506,95 @@ def modes_active() -> bool:
     functions = torch._C._len_torch_function_stack()
     default_device = functions == 1 and type(torch._C._get_function_stack_at(0)) is DeviceContext
     return (functions > 0 and not default_device) or torch._C._len_torch_dispatch_stack() > 0
+
+
+def engine_function() -> Callable[..., Any]:
+    """The Python function through which ``backward`` and ``autograd.grad`` run the engine."""
+    return torch.autograd.graph._engine_run_backward
+
+
+def run_engine(
+    outputs: Sequence[torch.Tensor],
+    gradients: Sequence[torch.Tensor | None],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: Sequence[torch.Tensor],
+    allow_unreachable: bool,
+    accumulate: bool,
+) -> tuple[torch.Tensor | None, ...] | None:
+    """Run autograd's engine: the gradients of ``inputs``; None if they are accumulated in the leaves."""
+    found = torch.autograd.Variable._execution_engine.run_backward(
+        tuple(outputs),
+        tuple(gradients),
+        retain_graph,
+        create_graph,
+        tuple(inputs),
+        allow_unreachable=allow_unreachable,
+        accumulate_grad=accumulate,
+    )
+    return None if accumulate else tuple(found)
+
+
+class RecordOperators(NamedTuple):
+    """The operators that begin and end a name for profilers."""
+
+    enter: Callable[..., Any]
+    exit: Callable[..., Any]
+
+
+def record_operators() -> RecordOperators:
+    """See ``RecordOperators``."""
+    profiler = torch.ops.profiler
+    return RecordOperators(
+        profiler._record_function_enter_new, profiler._record_function_exit._RecordFunction
+    )
+
+
+def entered_torch_function_guard() -> Any:
+    """A guard in force under which subclasses of tensors don't override torch's functions."""
+    guard = torch._C.DisableTorchFunctionSubclass()
+    guard.__enter__()
+    return guard
+
+
+class OptimizerFunctions(NamedTuple):
+    """Functions of ``torch.optim`` that compute otherwise while torch's own compiler runs."""
+
+    value_of_step: Callable[..., Any]
+    stack_if_compiling: Callable[..., Any]
+
+
+def optimizer_functions() -> OptimizerFunctions:
+    """See ``OptimizerFunctions``."""
+    from torch.optim import optimizer
+
+    return OptimizerFunctions(optimizer._get_value, optimizer._stack_if_compiling)
+
+
+def group_tensors() -> Callable[..., Any]:
+    """The C function that sorts lists of tensors by device and type."""
+    return torch._C._group_tensors_by_device_and_dtype
+
+
+def leaves_below(outputs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    """The leaves that running the engine from these tensors reaches."""
+    found: dict[int, torch.Tensor] = {}
+    pending: list[Any] = []
+    for output in outputs:
+        if output.grad_fn is not None:
+            pending.append(output.grad_fn)
+        elif output.requires_grad:
+            found[id(output)] = output
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        if type(node).__name__ == "AccumulateGrad":
+            found[id(node.variable)] = node.variable
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                pending.append(following)
+    return list(found.values())
 
 
 def graph_break_functions() -> tuple[Any, ...]:

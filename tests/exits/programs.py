@@ -384,7 +384,8 @@ def _():
         loss.backward()
         return loss.detach()
 
-    return Case(f, (floats(2), floats(2, requires_grad=True)))
+    with_history = made(lambda k: torch.ones(2, requires_grad=True) * (k + 2))
+    return Case(f, (floats(2), with_history))
 
 
 @contextlib.contextmanager

@@ -75,7 +75,7 @@ def test_methods_of_tensors():
     assert len(methods) > 500
     assert exceptions == {
         "_fix_weakref", "_rev_view_func_unsafe", "_use_count", "_view_func", "_view_func_unsafe",
-        "apply_", "as_subclass", "const_data_ptr", "data_ptr", "map2_", "map_", "numpy", "requires_grad_",
+        "apply_", "as_subclass", "const_data_ptr", "data_ptr", "map2_", "map_", "numpy",
         "retain_grad", "untyped_storage",
     }  # fmt: skip
     assert kind(torch.ones(2).add) is IN_GRAPH

@@ -7,6 +7,7 @@ operations (``exits.py``). Objects made during capture need no record: they are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from framelift.capture.values import CellObject, DictObject, ListObject, SetObject, Value
@@ -78,9 +79,10 @@ class EffectLog:
         """Append a record."""
         self.records.append(record)
 
-    def take_back(self, record: Effect) -> None:
-        """Remove a record that nothing later depends on: what it stands for was undone."""
-        self.records = [other for other in self.records if other is not record]
+    def drop(self, records: Iterable[Effect]) -> None:
+        """Take back records: the graph does what they note."""
+        dropped = {id(record) for record in records}
+        self.records = [record for record in self.records if id(record) not in dropped]
 
     def contents_changed(self, target: ListObject | SetObject | DictObject | CellObject) -> None:
         """Note once that an outside object's contents changed."""

@@ -220,7 +220,7 @@ class ExitWriter:
                 return self.emit(call(id, [], (value.owner,), self))
             case ConstructedObject():
                 operands = self.operands([*value.arguments, *value.keywords.values()])
-                return self.emit(("call", const(value.cls), operands, tuple(value.keywords)))
+                return self.emit(("call", const(value.maker), operands, tuple(value.keywords)))
             case ViewObject():
                 method = {type({}.keys()): dict.keys, type({}.items()): dict.items}.get(
                     value.cls, dict.values

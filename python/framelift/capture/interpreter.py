@@ -15,7 +15,7 @@ import torch
 from framelift import _native, rules, torch_internals
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
-from framelift.capture.effects import EffectLog
+from framelift.capture.effects import EffectLog, SlotStore
 from framelift.capture.exceptions import CONTEXT, TRACEBACK, Raised, raised
 from framelift.capture.polyfills import is_polyfill
 from framelift.capture.values import (
@@ -51,8 +51,9 @@ class Interpreter:
     ``graph``, ``guards``, ``effects``: what the capture produces.
     ``policy``: which sizes and numbers are symbols, which tensor classes are taken.
     ``tables``: handlers, polyfills and torch calls by the callable they stand for.
-    ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``tensor_fields``,
-    ``type_lookups``, ``type_stores``: what was opened, so that an object has one value.
+    ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``type_lookups``,
+    ``type_stores``: what was opened, so that an object has one value. ``gradients``, ``gradient_stores``: the
+    ``.grad`` of tensors by the id of their values (``datamodel/gradients``).
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
     ``handled_at_start`` until a handler begins or ends.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
@@ -73,7 +74,8 @@ class Interpreter:
         self.seen: dict[int, Value] = {}
         self.keep_alive: list[object] = []
         self.tensors: dict[int, Tensor] = {}
-        self.tensor_fields: dict[tuple[int, str], Value] = {}
+        self.gradients: dict[int, Value] = {}
+        self.gradient_stores: dict[int, SlotStore] = {}
         self.type_lookups: dict[tuple, tuple] = {}
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}

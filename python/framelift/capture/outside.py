@@ -85,6 +85,7 @@ IDENTITY_TYPES = (
     types.UnionType,
     type(typing.List[int]),  # noqa: UP006  (the class of typing's own aliases)
     type(typing.Any),
+    type(typing.Optional),
     typing.TypeVar,
     enum.Enum,
     re.Pattern,

@@ -20,7 +20,7 @@ from framelift.capture.interpreter import Interpreter, Stopped, Yielded
 from framelift.capture.policy import Policy
 from framelift.capture.tables import TABLES
 from framelift.capture.torch_calls.state import leave_inference_modes
-from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy, TupleObject, Value
+from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy, Tensor, TupleObject, Value
 from framelift.graph import GraphBuilder, preserved_torch_state
 from framelift.graph.builder import FinishedGraph
 from framelift.graph.errors import CallFailed
@@ -302,8 +302,11 @@ def guard_identities(vm: Interpreter) -> None:
     """
     groups: list[list[Source]] = [[value.source for value in vm.identities.values()]]
     opened = [value for value in vm.seen.values() if getattr(value, "real", None) is not None]
-    for target in vm.effects.targets():
-        if not isinstance(target.source, Held):
+    targets = vm.effects.targets()
+    if any(isinstance(target, Tensor) for target in targets):
+        groups.append([value.source for value in opened if isinstance(value, Tensor)])
+    for target in targets:
+        if not isinstance(target, Tensor) and not isinstance(target.source, Held):
             alike = [other for other in opened if other is not target and could_be_one(target, other)]
             groups.append([owner_source(value) for value in (target, *alike)])
     for group in groups:

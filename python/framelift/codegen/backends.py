@@ -16,7 +16,7 @@ from framelift.codegen.aliasing import keeping_tensors_apart
 from framelift.config import config
 from framelift.graph import preserved_torch_state
 from framelift.graph.metadata import tensors_in
-from framelift.graph.nodes import EXAMPLE, changes_tensor_state, enter_inference_mode
+from framelift.graph.nodes import EXAMPLE, changes_tensor_state, enter_inference_mode, why_not_traced
 from framelift.graph.torch_state import read_state, restore_state
 from framelift.observe import logs, reasons
 from framelift.observe.counters import count
@@ -126,6 +126,9 @@ def call_user_backend(
 
 def why_not_inductor(graph: FinishedGraph) -> str:
     """Why Inductor would not compute this graph rightly here, or "" if it does."""
+    for node in graph.module.graph.nodes:
+        if reason := why_not_traced(node):
+            return reason
     if any(node.target is enter_inference_mode for node in graph.module.graph.nodes):
         return "the graph enters inference mode, and Inductor's results would not be inference tensors"
     if graph.runs_autograd:

@@ -23,6 +23,7 @@ from torch import fx
 
 from framelift import torch_internals
 from framelift.graph.assumptions import Assumptions
+from framelift.graph.autograd import ON_FAKES, run_engine, store_gradient
 from framelift.graph.errors import UnsupportedOperator
 from framelift.graph.metadata import Answer, Metadata, has_history, tensors_in
 from framelift.graph.nodes import (
@@ -108,8 +109,8 @@ class FinishedGraph:
     capture and symbolic numbers (drop them after compiling: they keep the user's tensors alive),
     ``fake_inputs`` their fakes as they are before the graph runs.
 
-    ``mutated_inputs``: running it writes to an input or changes its metadata. ``written``: the positions of
-    the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's too.
+    ``mutated_inputs``: running it writes to an input, changes its metadata or its gradient. ``written``: the
+    positions of the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's too.
     ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a gradient or
     none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has nodes that
     change torch state, and would leave it changed if it failed between them. ``trains``: an output or a
@@ -156,6 +157,7 @@ class GraphBuilder:
         "_open_contexts",
         "_producers",
         "_reads",
+        "_stores_gradients",
         "_symbols",
         "assumed",
         "check",
@@ -187,6 +189,7 @@ class GraphBuilder:
         self._last_placeholder: fx.Node | None = None
         self._body: fx.Node | None = None
         self._open_contexts: list[Any] = []
+        self._stores_gradients = False
         self._symbols = InputSymbols()
         self._expressions = ShapeExpressions(self._symbols, self._read_symbol, self._emit_scalar)
 
@@ -296,6 +299,45 @@ class GraphBuilder:
         arguments, named = tuple(args), dict(kwargs or {})
         answer = self._metadata.run_method(name, self._values(arguments), self._values(named))
         return self._record("call_method", name, arguments, named, answer)
+
+    def run_engine(self, args: Sequence[Any], accumulated: Sequence[fx.Node]) -> fx.Node:
+        """Record ``autograd.run_engine(*args)``, which may write to the gradients in ``accumulated``."""
+        arguments = tuple(args)
+        on_fakes = ON_FAKES[run_engine]
+        answer = self._metadata.run(on_fakes, self._values(arguments), {}, self._values(tuple(accumulated)))
+        node = self._record("call_function", run_engine, arguments, {}, answer)
+        if answer.value is None:
+            node.meta[EFFECT] = "data"
+            self._stores_gradients = True
+        return node
+
+    def data_number(self, node: fx.Node) -> fx.Node:
+        """Record ``node.item()`` of a float: the node of a number that only the graph's run knows."""
+        return self._record_data("call_method", "item", (node,))
+
+    def data_arithmetic(self, function: Callable[..., Any], args: Sequence[Any]) -> fx.Node:
+        """Record ``function(*args)``, which gives a float, on numbers of which only the run knows one."""
+        return self._record_data("call_function", function, tuple(args))
+
+    def _record_data(self, kind: str, target: Any, args: tuple[Any, ...]) -> fx.Node:
+        """A node with a symbol of its own: algebra over real numbers would compute other floats."""
+        symbolic = torch_internals.symbolic_data(self.shape_env)
+        node = self._record(kind, target, args, {}, Answer(symbolic, False, False))
+        self._symbols.unbacked[torch_internals.symbolic_expression(symbolic)] = node
+        return node
+
+    def leaves_below(self, nodes: Sequence[fx.Node]) -> list[torch.Tensor]:
+        """The fakes of the leaves that running the engine from these nodes' tensors reaches."""
+        return torch_internals.leaves_below([node.meta[EXAMPLE] for node in nodes])
+
+    def store_gradient(self, tensor: fx.Node, gradient: fx.Node | None) -> fx.Node:
+        """Record ``tensor.grad = gradient``."""
+        arguments = (tensor, gradient)
+        answer = self._metadata.run(ON_FAKES[store_gradient], self._values(arguments), {})
+        node = self._record("call_function", store_gradient, arguments, {}, answer)
+        node.meta[EFFECT] = "data"
+        self._stores_gradients = True
+        return node
 
     def item(self, node: fx.Node, index: Any) -> fx.Node:
         """The node of one item of a tuple, list, named tuple or dictionary result; the same one every
@@ -559,7 +601,7 @@ class GraphBuilder:
             example_inputs=[entry.real if entry.before is not None else entry.fake for entry in kept],
             fake_inputs=[entry.fake if entry not in written else self._as_before(entry) for entry in kept],
             fake_mode=self.fake_mode,
-            mutated_inputs=bool(written or changed),
+            mutated_inputs=bool(written or changed or self._stores_gradients),
             written=tuple(place for place, entry in enumerate(kept) if entry in written),
             overlap=bool(written)
             and torch_internals.shares_memory(

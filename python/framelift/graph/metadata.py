@@ -99,15 +99,24 @@ class Metadata:
             return fake
         return torch_internals.fake_static_tensor(self.fake_mode, tensor, name)
 
-    def run(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
-        """Call ``function`` with fakes in the place of tensors. Raises a ``CallFailed`` and nothing else."""
+    def run(
+        self,
+        function: Callable[..., Any],
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        reachable: Sequence[Any] = (),
+    ) -> Answer:
+        """Call ``function`` with fakes in the place of tensors. Raises a ``CallFailed`` and nothing else.
+
+        ``reachable`` are tensors outside of the arguments that it can write to.
+        """
         name = target_name(function)
         if touches_generator(function):
             error = NotImplementedError(name)
             raise UnsupportedOperator(error, name, "reads or sets the state of a random number generator")
         if name in _OFFSET_READERS:
             self.offsets_matter = True
-        return self._ask(name, function, args, kwargs, args)
+        return self._ask(name, function, args, kwargs, (*args, *reachable))
 
     def run_method(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Answer:
         """Call the method ``name`` of ``args[0]`` with the other arguments."""

@@ -11,6 +11,7 @@ import torch
 from torch import fx
 
 from framelift import torch_internals
+from framelift.graph.autograd import run_engine, store_gradient
 
 if TYPE_CHECKING:
     from framelift.graph.shapes import Binding
@@ -62,8 +63,6 @@ PLAIN_ARGUMENTS = (
 _STATE_CHANGE = re.compile(r"(^|_)(set|enter|exit|push|pop|increment|decrement|clear)(_|$)")
 """Names of functions that change the state of the thread or the process although they return something."""
 
-_AUTOGRAD = frozenset({"backward", "grad", "_engine_run_backward"})
-
 
 def target_name(target: Any) -> str:
     """The name of what a node calls, for messages."""
@@ -83,10 +82,16 @@ def has_effect(target: Any, result: Any) -> bool:
 
 def runs_autograd(node: fx.Node) -> bool:
     """Whether a node runs the autograd engine."""
-    if node.op == "call_method":
-        return node.target == "backward"
-    module = getattr(node.target, "__module__", None) or ""
-    return module.startswith("torch.autograd") and target_name(node.target) in _AUTOGRAD
+    return node.target in (run_engine, torch.autograd.grad, torch.autograd.backward)
+
+
+def why_not_traced(node: fx.Node) -> str:
+    """Why a compiler that traces through a graph would not compute this node rightly, "" if it would."""
+    if runs_autograd(node) or node.target is store_gradient:
+        return "the graph runs autograd's engine itself, and leaves gradients on the leaves"
+    if isinstance(node.meta.get(EXAMPLE), torch.SymFloat) and node.target == "item":
+        return "the graph gives a number from a tensor's data to Python"
+    return ""
 
 
 def changes_tensor_state(node: fx.Node) -> bool:

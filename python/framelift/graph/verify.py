@@ -9,7 +9,7 @@
     symbolic number, never a generator.
 6.  A call that nobody uses has an effect.
 7.  Every symbol in an example is read from an input (or from one that was dropped because only its metadata
-    mattered), or follows from such symbols.
+    mattered), is a number from a tensor's data, or follows from such symbols.
 8.  ``operator_count`` counts the calls.
 
 A broken law is a mistake of this package, never of the user.
@@ -36,7 +36,8 @@ class BrokenGraph(Exception):
 
 
 def verify(finished: FinishedGraph, fake_mode: Any, bound: frozenset[sympy.Symbol]) -> None:
-    """Raise ``BrokenGraph`` unless ``finished`` keeps all laws; ``bound`` are the symbols of its inputs."""
+    """Raise ``BrokenGraph`` unless ``finished`` keeps all laws; ``bound`` are the symbols of its inputs
+    and of numbers from data."""
     nodes = list(finished.module.graph.nodes)
     _check_output(nodes)
     _check_placeholders(nodes, finished)

@@ -83,6 +83,7 @@ class DictItem(Link):
         return (
             type(other) is DictItem
             and type(other.key) is type(self.key)
+            and hash(other.key) == hash(self.key)  # tensors, which compare elementwise, are told apart here
             and (other.key is self.key or other.key == self.key)
             and other.base == self.base
         )

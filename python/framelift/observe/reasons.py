@@ -283,9 +283,10 @@ TENSOR_STATE = reason(
     "Do it outside the compiled function.",
 )
 BACKWARD = reason(
-    "FL131", "backward", "Automatic differentiation started inside",
-    "`backward()` runs the autograd engine on real tensors.",
-    "Call `backward()` on the result of the compiled function.",
+    "FL131", "backward", "Automatic differentiation beyond the graph",
+    "`backward()` is captured with the leaves it reaches: not where it goes on into the history that "
+    "a tensor brought along, or is given edges of the autograd graph.",
+    "Detach the tensor, or call `backward()` on the result of the compiled function.",
 )
 GLOBAL_STATE = reason(
     "FL132", "global-state", "Setting of torch or of the process that capture can't replay",

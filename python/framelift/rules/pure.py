@@ -38,6 +38,7 @@ PURE = (
         "compile match fullmatch search sub subn split findall escape Pattern.* Match.*",
         but_not="*.finditer *.scanner",
     ),
+    PureNames("typing", "_SpecialForm.__getitem__"),
     PureNames("_bisect", "bisect_left bisect_right"),
     PureNames("torch", "Size device dtype finfo iinfo layout memory_format"),
     PureNames(

@@ -19,7 +19,7 @@ _STORAGE = "it reaches the memory of a tensor, which is not known during capture
 _NUMPY = "its result is a NumPy array, and NumPy is not captured yet"
 _DLPACK = "it hands the memory of a tensor to another library"
 _TRANSFORM = "function transforms are not captured yet"
-_AUTOGRAD = "running autograd inside a compiled function is not captured yet"
+_AUTOGRAD = "it runs autograd's engine"
 _HOOK = "registering a hook on a tensor is not captured yet"
 _SERIALIZATION = "it reads or writes a file or a pickle"
 _TORCHSCRIPT = "TorchScript is a compiler of its own"
@@ -82,6 +82,7 @@ PYTHON_FUNCTIONS = (
         _BUILTIN,
         _SIZES,
     ),
+    Rows("torch.fx.experimental.symbolic_shapes", "sym_eq", _INLINE, "it compares sizes one by one"),
     Rows("torch", "get_default_device", _BUILTIN, "the default device is part of the guarded state"),
     Rows("torch", "set_default_device", _SKIP, _FUNCTION_MODE, reasons.GLOBAL_STATE),
     # One node, because its Python code is a search that torch runs as well on tensors without data.
@@ -98,7 +99,6 @@ PYTHON_FUNCTIONS = (
     Rows(
         "torch._tensor", "Tensor.__deepcopy__", _SKIP, "copying a tensor with its history is left to CPython"
     ),
-    Rows("torch._tensor", "Tensor.backward", _SKIP, _AUTOGRAD, reasons.BACKWARD),
     Rows(
         "torch._tensor",
         "Tensor.register_hook Tensor.register_post_accumulate_grad_hook Tensor.reinforce",
@@ -145,7 +145,15 @@ PYTHON_FUNCTIONS = (
     ),
     Rows("torch.mtia", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE, reasons.RANDOM_STATE),
     Rows("torch.mps", "*seed* get_rng_state* set_rng_state*", _SKIP, _RANDOM_STATE, reasons.RANDOM_STATE),
+    # Captured as far as it can be; the rest of it is not for graphs.
+    Rows("torch._tensor", "Tensor.backward", _SKIP, _AUTOGRAD, reasons.BACKWARD),
     Rows("torch.autograd", "grad backward", _SKIP, _AUTOGRAD, reasons.BACKWARD),
+    Rows(
+        "torch.autograd.profiler",
+        "record_function record_function.*",
+        _INLINE,
+        "it is a name for profilers, and does nothing while none is running",
+    ),
     Rows(
         "torch.autograd.graph",
         "saved_tensors_hooks save_on_cpu disable_saved_tensors_hooks register_multi_grad_hook "
@@ -355,9 +363,9 @@ METHODS = (
     ),
     Rows(
         "torch._C",
-        "TensorBase.requires_grad_ TensorBase.retain_grad",
+        "TensorBase.retain_grad",
         _DISALLOWED,
-        "how autograd sees a tensor is part of its guards",
+        "gradients are kept on leaves only",
         reasons.TENSOR_STATE,
     ),
     Rows(

@@ -5,7 +5,8 @@ a condition. Floats don't: ``(s + 0.1) + 0.2`` is not ``s + 0.3``, ``s * 0`` is 
 itself, so the algebra of real numbers gives other results than Python. Arithmetic on a float symbol is
 therefore a node of the graph that repeats the operation, and ``concrete`` is what Python makes of it in
 this call. Where the program asks what such a number is, the entry becomes valid for these very inputs only.
-Comparing an input itself with an input or a number is exact, and stays a condition.
+Comparing an input itself with an input or a number is exact, and stays a condition. A float from the data of
+a tensor can be computed with, and be a result; asking what it is is a break.
 """
 
 from __future__ import annotations
@@ -69,6 +70,10 @@ def apply_to_floats(vm, function, operands: tuple[Symbol | Constant, ...]) -> Va
             # Without symbols left, algebra has decided: it takes a nan for equal to itself.
             if is_symbolic(result) and torch_internals.symbolic_expression(result).free_symbols:
                 return Symbol(result)
+    elif from_data and (function in FLOAT_ARITHMETIC or function is operator.pow) and vm.graph.parent is None:
+        nodes = tuple(tensors.graph_argument(vm, item) for item in operands)
+        node = vm.graph.data_arithmetic(function, nodes)
+        return Symbol(node.meta["example_value"], node=node)
     elif function in FLOAT_ARITHMETIC or (from_data and function in COMPARISONS):
         concrete = None if from_data else concrete_result(function, operands)
         if from_data or isinstance(concrete, float):

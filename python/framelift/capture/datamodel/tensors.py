@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from framelift import torch_internals
-from framelift.capture.datamodel import arrays, constants, mapping
+from framelift.capture.datamodel import arrays, constants, gradients, mapping
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
     Constant,
     DictObject,
-    Lazy,
     ListObject,
     Opaque,
     SliceObject,
@@ -25,7 +24,6 @@ from framelift.capture.values import (
 )
 from framelift.capture.values.objects import type_of
 from framelift.graph.errors import DataDependent, OperatorError, UnsupportedOperator
-from framelift.guards.sources import Descriptor
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -63,9 +61,6 @@ VIEWS = frozenset(["T", "mT", "H", "mH", "real", "imag", "data"])
 """Attributes that are an operation on the tensor."""
 
 METHOD_TYPES = (types.MethodDescriptorType, types.WrapperDescriptorType)
-
-INPUT_FIELDS = frozenset(["grad"])
-"""Attributes that are another object of the program, fetched from graph inputs."""
 
 
 def graph_call(vm, target: object, arguments: list[Value], keywords: dict[str, Value]) -> Value:
@@ -128,6 +123,16 @@ def node_value(vm, node: Any, example: object) -> Value:
     return constants.from_host(vm, example)
 
 
+def example_of(vm, value: Value) -> torch.Tensor | None:
+    """The fake of a tensor, None for None."""
+    value = vm.look(value)
+    if isinstance(value, Tensor):
+        return value.example
+    if isinstance(value, Constant) and value.value is None:
+        return None
+    raise Break(reasons.UNSUPPORTED_ARGUMENT, f"a {type_of(value).__qualname__} in place of a tensor")
+
+
 def any_graph_leaf(example: object) -> bool:
     """Whether a nested result holds a tensor or a symbol."""
     if isinstance(example, (tuple, list)):
@@ -176,25 +181,20 @@ def find_attribute(vm, tensor: Tensor, name: str) -> Value | None:
     if name == "shape":
         return size(tensor)
     if name in METADATA:
+        if name == "is_leaf":
+            gradients.guard_leaf(vm, tensor)
         return node_value(vm, None, getattr(example, name))
     if name in VIEWS:
         return run_node(vm, name, lambda: vm.graph.call_function(getattr, (tensor.node, name), {}))
     if name == "__class__":
         return Constant(tensor.cls)
     if name == "grad_fn":
+        gradients.guard_leaf(vm, tensor)
         return (
             Constant(None) if example.grad_fn is None else Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
         )
-    if name in INPUT_FIELDS:
-        if tensor.real is None:
-            if example.is_leaf and not example.requires_grad:
-                return Constant(None)
-            raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"Tensor.{name} of a tensor made in the graph")
-        if vm.tensor_fields.get((id(tensor), name)) is None:
-            descriptor = getattr(torch.Tensor, name)
-            source = Descriptor(tensor.source, descriptor, name)
-            vm.tensor_fields[id(tensor), name] = Lazy(getattr(tensor.real, name), source)
-        return vm.tensor_fields[id(tensor), name]
+    if name == "grad":
+        return gradients.read(vm, tensor)
     raw = getattr(torch.Tensor, name, None)
     if isinstance(raw, types.GetSetDescriptorType) and name not in ("__dict__",):
         raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"Tensor.{name}")
@@ -206,7 +206,10 @@ def set_attribute(vm, tensor: Tensor, name: str, value: Value) -> bool:
     raw = getattr(torch.Tensor, name, None)
     if raw is None or not hasattr(type(raw), "__set__"):
         return False
-    if name == "requires_grad" and tensor.real is None:
+    if name == "grad":
+        gradients.store(vm, tensor, value)
+        return True
+    if name == "requires_grad":
         value = vm.look(value)
         if isinstance(value, Constant) and isinstance(value.value, bool):
             graph_method(vm, "requires_grad_", [tensor, value], {})

@@ -2,9 +2,11 @@
 
 from framelift import torch_internals
 from framelift.capture.natives.registry import marked
-from framelift.capture.torch_calls import checks, controls, sizes, state, tensors, transforms
+from framelift.capture.torch_calls import autograd, checks, controls, sizes, state, tensors, transforms
 
 TORCH_CALLS = [
+    *marked(autograd),
+    *autograd.captured_functions(),
     *marked(checks),
     *marked(controls),
     *marked(sizes),
@@ -20,7 +22,7 @@ TORCH_CALLS = [
 
 def late_calls() -> list[tuple]:
     """Functions of modules that torch imports only when it needs them, as far as they are there."""
-    breaks = [(real, controls.graph_break) for real in torch_internals.graph_break_functions()]
+    breaks = [(real, controls.torch_graph_break) for real in torch_internals.graph_break_functions()]
     notes = [(real, state.nothing) for real in torch_internals.bookkeeping_functions()]
     static = [(real, sizes.fix_sizes) for real in torch_internals.static_marks()]
     return [*breaks, *notes, *static, *sizes.size_questions(), *state.compiling_flags()]

@@ -19,6 +19,15 @@ def graph_break(vm, arguments, keywords):
     raise Break(reasons.USER_GRAPH_BREAK, f"message: {shown!r}", because=shown)
 
 
+def torch_graph_break(vm, arguments, keywords):
+    """``torch._dynamo.graph_break``: torch's own code asks its own compiler for breaks it needs there."""
+    caller = vm.frames[-1].function.globals.real if vm.frames else None
+    name = caller.get("__name__", "") if caller is not None else ""
+    if name == "torch" or name.startswith("torch."):
+        return Constant(None)
+    return graph_break(vm, arguments, keywords)
+
+
 @native(controls.is_compiling, controls.is_dynamo_compiling)
 def is_compiling(vm, arguments, keywords):
     return Constant(True)

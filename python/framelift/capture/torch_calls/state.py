@@ -69,7 +69,33 @@ def exit_inference_mode(vm, arguments, keywords):
     if not guard.slots:
         raise Break(reasons.GLOBAL_STATE, "leaving an inference mode that was entered before a break")
     vm.graph.call_function(torch_internals.exit_inference_mode, (guard.slots.pop(ENTERED),))
-    vm.effects.take_back(entering(vm)[guard])
+    vm.effects.drop([entering(vm)[guard]])
+    return Constant(None)
+
+
+@native(torch._C.DisableTorchFunctionSubclass)
+def new_torch_function_guard(vm, arguments, keywords):
+    """Subclasses of tensors are not captured, so that nothing depends on it."""
+    return ConstructedObject(torch._C.DisableTorchFunctionSubclass, arguments, keywords)
+
+
+@native(torch._C.DisableTorchFunctionSubclass.__enter__)
+def enter_torch_function_guard(vm, arguments, keywords):
+    """A guard that is needed at a break is made there and entered."""
+    guard = vm.look(arguments[0])
+    if not isinstance(guard, ConstructedObject):
+        raise Break(reasons.GLOBAL_STATE, "a guard that was made outside")
+    guard.maker = torch_internals.entered_torch_function_guard
+    return Constant(None)
+
+
+@native(torch._C.DisableTorchFunctionSubclass.__exit__)
+def exit_torch_function_guard(vm, arguments, keywords):
+    guard = vm.look(arguments[0])
+    if isinstance(guard, ConstructedObject):
+        guard.maker = guard.cls
+    else:
+        vm.effects.add(DeferredCall(torch._C.DisableTorchFunctionSubclass.__exit__, tuple(arguments), ()))
     return Constant(None)
 
 

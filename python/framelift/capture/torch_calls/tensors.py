@@ -32,6 +32,17 @@ def size(vm, arguments, keywords):
     return shape.items[index]
 
 
+@native(torch.Tensor.item)
+def item(vm, arguments, keywords):
+    """A float is a number of the graph, which the program may compute with; others are a break."""
+    tensor = tensor_of(vm, arguments[0])
+    example = tensor.example
+    if len(arguments) == 1 and not keywords and example.is_floating_point() and example.dim() == 0:
+        node = vm.graph.data_number(tensor.node)
+        return Symbol(node.meta["example_value"], node=node)
+    return tensors.graph_method(vm, "item", arguments, keywords)
+
+
 METADATA_METHODS = [
     "dim",
     "ndimension",

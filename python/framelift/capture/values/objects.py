@@ -163,12 +163,22 @@ class Instance(Object):
 
 
 class ConstructedObject(Object):
-    """An instance of an immutable C class made during capture, known and rebuilt by what it was made of."""
+    """An instance of an immutable C class made during capture, known and rebuilt by what it was made of.
 
-    __slots__ = ("arguments", "keywords")
+    ``maker`` is what makes it, the class itself if None.
+    """
 
-    def __init__(self, cls: type, arguments: list[Value], keywords: dict[str, Value]) -> None:
+    __slots__ = ("arguments", "keywords", "maker")
+
+    def __init__(
+        self,
+        cls: type,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+        maker: Callable[..., Any] | None = None,
+    ) -> None:
         super().__init__(cls)
+        self.maker = maker or cls
         self.arguments = arguments
         self.keywords = keywords
 
