@@ -4,7 +4,7 @@ import collections
 
 import torch
 
-from tests.harness import check, floats, made
+from tests.harness import check, each, floats, fresh, made
 
 
 def test_list_methods_on_a_new_list():
@@ -377,3 +377,47 @@ def test_appending_does_not_look_at_the_list():
         return x + 1
 
     check(f, floats(2), made(lambda k: list(range(k))))
+
+
+class Named:
+    """Hashes by identity."""
+
+
+FIRST, SECOND = Named(), Named()
+
+
+def test_objects_as_keys_of_an_outside_dict():
+    def f(x, table, key):
+        return x * table[key], table.get(key), key in table
+
+    keys = [FIRST, SECOND, FIRST]
+    check(
+        f,
+        inputs=lambda k: (torch.ones(2) + k, {FIRST: 2.0, SECOND: 3.0}, keys[k]),
+        graphs=2,
+        recompiles=1,
+        references=False,
+    )
+
+
+def test_objects_as_members_of_an_outside_set():
+    def f(x, members, key):
+        return x + (1 if key in members else 2), {key} & members
+
+    keys = [FIRST, SECOND, FIRST]
+    check(
+        f,
+        inputs=lambda k: (torch.ones(2) + k, {FIRST}, keys[k]),
+        graphs=2,
+        recompiles=1,
+        references=False,
+    )
+
+
+def test_tensors_as_keys_of_an_outside_dict():
+    def build():
+        tensors = [torch.ones(2), torch.ones(2)]
+        table = {tensors[0]: 2.0, tensors[1]: 3.0}
+        return lambda x, first: x * table[tensors[0] if first else tensors[1]]
+
+    check(fresh(build), floats(2), each(True, False, True), graphs=2, recompiles=1)

@@ -54,6 +54,7 @@ class Interpreter:
     ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``type_lookups``,
     ``type_stores``: what was opened, so that an object has one value. ``gradients``, ``gradient_stores``: the
     ``.grad`` of tensors by the id of their values (``datamodel/gradients``).
+    ``identities``: values compared by identity; ``key_types``: classes of the keys of outside containers.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
     ``handled_at_start`` until a handler begins or ends.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
@@ -79,6 +80,7 @@ class Interpreter:
         self.type_lookups: dict[tuple, tuple] = {}
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}
+        self.key_types: set[type] = set()
         self.identity_numbers: dict[int, IdentityNumber] = {}
         self.frames: list[Frame] = []
         self.handled_at_start = Lazy(_native.handled_exception(), HandledException())

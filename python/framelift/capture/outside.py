@@ -356,6 +356,7 @@ def key_value(vm: Interpreter, key: object) -> Value:
         return Constant(key)
     if type(key) is tuple:
         return TupleObject([key_value(vm, item) for item in key])
+    vm.key_types.add(type(key))
     return Lazy(key, Held(key, f"<{type(key).__name__}>"))
 
 

@@ -297,9 +297,13 @@ def finish(
 def guard_identities(vm: Interpreter) -> None:
     """Objects whose identity mattered must stay different from each other.
 
-    These are the objects compared with ``is`` or used as keys; and an object that was written to against all
+    One that was looked up among the keys of an outside container must stay the object itself. The others are
+    those compared with ``is`` or used as keys; and an object that was written to against all
     others of its class, as a write through one name must not be missed through another.
     """
+    for value in vm.identities.values():
+        if type(value.real) in vm.key_types and not isinstance(value.source, Held):
+            vm.guards.add(value.source, kinds.Is(value.real))
     groups: list[list[Source]] = [[value.source for value in vm.identities.values()]]
     opened = [value for value in vm.seen.values() if getattr(value, "real", None) is not None]
     targets = vm.effects.targets()

@@ -47,6 +47,7 @@ def read(vm, tensor: Tensor) -> Value:
 
 def store(vm, tensor: Tensor, value: Value) -> None:
     """``tensor.grad = value``."""
+    refuse_in_transform(vm, "a store to .grad")
     value = vm.look(value)
     if isinstance(value, Constant) and value.value is None:
         example = None
@@ -78,6 +79,7 @@ def make_store(vm, tensor: Tensor, value: Value) -> None:
 
 def run_engine(vm, outputs: list[Tensor], arguments: tuple[Any, ...], *, accumulate: bool) -> Value:
     """A run of the engine from ``outputs``; ``arguments`` are those of the graph's call."""
+    refuse_in_transform(vm, "autograd's engine")
     leaves = [leaf_of(vm, example) for example in vm.graph.leaves_below([item.node for item in outputs])]
     for leaf in leaves:
         require_no_hooks(vm, leaf)
@@ -97,6 +99,12 @@ def run_engine(vm, outputs: list[Tensor], arguments: tuple[Any, ...], *, accumul
         if example is not None and not (isinstance(gradient, Tensor) and gradient.example is example):
             vm.gradients[id(leaf)] = read_back(vm, leaf)
     return Constant(None)
+
+
+def refuse_in_transform(vm, what: str) -> None:
+    """The tensors in a function transform are not those of the program."""
+    if vm.graph.parent is not None:
+        raise Break(reasons.FUNCTION_TRANSFORM, f"{what} inside it")
 
 
 def read_back(vm, leaf: Tensor) -> Tensor:

@@ -55,6 +55,18 @@ def key_of(vm, value: Value) -> object:
     raise Break(reasons.USER_HASH, f"a {type_of(value).__qualname__} as a key")
 
 
+def note_keys(vm, keys: Iterable[object]) -> None:
+    """Real objects are keys of an outside container, which is guarded by the objects themselves.
+
+    An object of the program that was looked up among such keys must be the same one in every call.
+    """
+    for key in keys:
+        if type(key) in (tuple, frozenset):
+            note_keys(vm, key)
+        elif not isinstance(key, Value):
+            vm.key_types.add(type(key))
+
+
 def is_hashable(value: object) -> bool:
     """Whether a constant can be hashed."""
     return type(value).__hash__ is not None

@@ -11,7 +11,13 @@ import collections
 import torch
 
 from framelift.capture import outside
-from framelift.capture.datamodel.hashing import check_comparable, has_identity_number, key_of, value_of_key
+from framelift.capture.datamodel.hashing import (
+    check_comparable,
+    has_identity_number,
+    key_of,
+    note_keys,
+    value_of_key,
+)
 from framelift.capture.effects import DictDelete, DictStore
 from framelift.capture.values import Constant, DictObject, Lazy, Value
 from framelift.guards import kinds
@@ -49,6 +55,7 @@ def get_module(vm, mapping: DictObject, key: Value) -> Value | None:
 
 def open_key(vm, mapping: DictObject, key: object) -> tuple[Value, Value] | None:
     """Look one key up in an outside dict: present or missing, both are guarded."""
+    note_keys(vm, (key,))
     real = dict.get(mapping.real, key, _UNKNOWN)  # ``dict.__getitem__`` would call a subclass's __missing__
     if real is _UNKNOWN:
         vm.guards.add(mapping.source, kinds.DictMissing(key))
@@ -69,6 +76,7 @@ def complete(vm, mapping: DictObject) -> None:
         if not outside.is_plain_key(key):
             raise Break(reasons.USER_HASH, f"{mapping.source} has a {type(key).__qualname__} as a key")
     vm.guards.add(mapping.source, kinds.DictKeys(real_keys))
+    note_keys(vm, real_keys)
     known = mapping.items
     mapping.items = {}
     for key in real_keys:

@@ -37,7 +37,8 @@ def item(vm, arguments, keywords):
     """A float is a number of the graph, which the program may compute with; others are a break."""
     tensor = tensor_of(vm, arguments[0])
     example = tensor.example
-    if len(arguments) == 1 and not keywords and example.is_floating_point() and example.dim() == 0:
+    scalar = example.is_floating_point() and example.dim() == 0 and vm.graph.parent is None
+    if scalar and len(arguments) == 1 and not keywords:
         node = vm.graph.data_number(tensor.node)
         return Symbol(node.meta["example_value"], node=node)
     return tensors.graph_method(vm, "item", arguments, keywords)
