@@ -271,7 +271,12 @@ def symbolic_float(shape_env: ShapeEnv, value: float, name: str) -> torch.SymFlo
 
 def symbolic_data(shape_env: ShapeEnv) -> torch.SymFloat:
     """A fresh symbol for a float of which nothing is known before the graph runs."""
-    return shape_env.create_unbacked_symfloat()
+    symbolic = shape_env.create_unbacked_symfloat()
+    pending = (
+        shape_env.pending_fresh_unbacked_symbols
+    )  # those that the next fake call must show in its result
+    pending[:] = [symbol for symbol in pending if symbol != symbolic.node.expr]
+    return symbolic
 
 
 def symbolic_expression(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> sympy.Basic:
