@@ -110,9 +110,9 @@ class FinishedGraph:
     ``fake_inputs`` their fakes as they are before the graph runs.
 
     ``mutated_inputs``: running it writes to an input, changes its metadata or its gradient. ``written``: the
-    positions of the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's too.
-    ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a gradient or
-    none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has nodes that
+    positions of the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's
+    too. ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a gradient
+    or none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has nodes that
     change torch state, and would leave it changed if it failed between them. ``trains``: an output or a
     written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
     """
