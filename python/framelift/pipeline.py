@@ -30,6 +30,7 @@ from framelift.children import SUSPENDED, Children
 from framelift.config import config
 from framelift.graph.shapes import describe_binding
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
+from framelift.guards.conditions import is_expressible
 from framelift.guards.failure import GuardFailure
 from framelift.guards.spelling import spell_condition
 from framelift.observe import logs, reasons
@@ -437,7 +438,11 @@ def assemble(
     for binding in shapes.bindings:
         guards.bind(binding.symbol, binding.source, binding.what, binding.dimension)
     for condition in shapes.conditions:
-        guards.condition(condition)
+        if is_expressible(condition):
+            guards.condition(condition)
+        else:
+            for fixed in captured.builder.fixing(condition):
+                guards.condition(fixed)
     if captured.graph is not None:
         graph_inputs = [guards.collect(source) for source in captured.graph.inputs]
         restores = not captured.graph.mutated_inputs

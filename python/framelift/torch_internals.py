@@ -8,7 +8,6 @@ else. Imports are lazy where they cost: fake tensors, symbolic shapes and Induct
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import sys
 import threading
@@ -16,7 +15,6 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import BuiltinFunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -301,6 +299,11 @@ def _value_range(least: int | None, greatest: int | None) -> Any:
 def shape_guards(shape_env: ShapeEnv) -> list[sympy.Basic]:
     """Every condition over inputs that the shape environment has assumed so far, in order."""
     return [guard.expr for guard in shape_env.guards]
+
+
+def symbol_values(shape_env: ShapeEnv) -> Mapping[sympy.Symbol, sympy.Basic]:
+    """What the symbols of inputs are in this call."""
+    return shape_env.backed_var_to_val
 
 
 def runtime_asserts(shape_env: ShapeEnv) -> list[sympy.Basic]:
@@ -916,25 +919,26 @@ def no_cpp_compiler_errors() -> tuple[type[BaseException], ...]:
 
 
 def node_target(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What a node calls in the place of ``function``: an operator's C function whose name in ``torch`` is a
-    function in Python is printed as that one, which takes other arguments; its operator is called by name.
+    """What a node calls in the place of ``function``, so that generated code calls the same.
+
+    It names what comes from torch by its path, and some operators' C functions have the name of a function in
+    Python around them: ``torch.split`` takes other arguments than the operator. For these it is a function
+    of ours, which the code holds as an object.
     """
-    return (
-        _shadowed_operators().get(function, function) if type(function) is BuiltinFunctionType else function
-    )
+    if not is_operator_function(function) or getattr(torch, function.__name__, None) is function:
+        return function
+    return _calling(function)
 
 
 @functools.cache
-def _shadowed_operators() -> dict[object, Any]:
-    """``{C function: operator}`` for the C functions that generated code can't name."""
-    operators = torch._C._VariableFunctions
-    return {
-        function: getattr(torch.ops.aten, name)
-        for name, function in inspect.getmembers(operators, inspect.isbuiltin)
-        if not name.startswith("__")
-        and getattr(torch, name, None) is not function
-        and hasattr(torch.ops.aten, name)
-    }
+def _calling(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One function in Python for each C function."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = function.__name__
+    return call
 
 
 def generate_code(module: GraphModule) -> None:

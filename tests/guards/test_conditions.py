@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import operator
 
 import pytest
 import sympy
 import torch
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch.utils._sympy import functions
 
 from framelift import _native
-from framelift.guards import GuardSet, build
+from framelift.guards import GuardSet, ReferenceTree, build
 from framelift.guards.conditions import InexpressibleCondition, postfix
 from framelift.guards.sources import Argument
 from tests.guards.engines import explain, holds
@@ -106,6 +107,96 @@ def test_what_cannot_be_expressed_is_refused():
         postfix(N > 2**64, {N: 0})
 
 
+A, B, C = sympy.symbols("a b c", integer=True)
+
+
+def expressions(depth):
+    """Integer expressions over three numbers, with what Python computes for them: ``(sympy, function)``."""
+    leaves = st.one_of(
+        st.sampled_from([(A, lambda a, b, c: a), (B, lambda a, b, c: b), (C, lambda a, b, c: c)]),
+        st.integers(-9, 9).map(lambda n: (sympy.Integer(n), lambda a, b, c: n)),
+    )
+    if depth == 0:
+        return leaves
+    parts = expressions(depth - 1)
+    return st.one_of(leaves, st.builds(combined, st.sampled_from(sorted(COMBINED)), parts, parts))
+
+
+COMBINED = {
+    "+": (lambda left, right: left + right, operator.add),
+    "-": (lambda left, right: left - right, operator.sub),
+    "*": (lambda left, right: left * right, operator.mul),
+    "//": (functions.FloorDiv, operator.floordiv),
+    "%": (functions.PythonMod, operator.mod),
+    "max": (functions.Max, max),
+    "min": (functions.Min, min),
+    "&": (functions.BitwiseFn_bitwise_and, operator.and_),
+    "|": (functions.BitwiseFn_bitwise_or, operator.or_),
+    "^": (functions.BitwiseFn_bitwise_xor, operator.xor),
+    "trunc": (
+        lambda left, right: functions.TruncToInt(functions.IntTrueDiv(left, right)),
+        lambda left, right: int(left / right),
+    ),
+    "ceil": (
+        lambda left, right: functions.CeilToInt(functions.IntTrueDiv(left, right)),
+        lambda left, right: math.ceil(left / right),
+    ),
+}
+
+
+def combined(name, left, right):
+    """One expression of two."""
+    symbolic, python = COMBINED[name]
+    try:
+        expression = symbolic(left[0], right[0])
+    except ZeroDivisionError:
+        return left
+    return expression, lambda a, b, c: python(left[1](a, b, c), right[1](a, b, c))
+
+
+RELATIONS = {
+    "==": (sympy.Eq, operator.eq),
+    "!=": (sympy.Ne, operator.ne),
+    "<": (sympy.Lt, operator.lt),
+    "<=": (sympy.Le, operator.le),
+    ">": (sympy.Gt, operator.gt),
+    ">=": (sympy.Ge, operator.ge),
+}
+WHOLE = st.one_of(
+    st.integers(-30, 30),
+    st.sampled_from([2**31, -(2**31), 2**62, 2**63 - 1, -(2**63), 3_037_000_500]),
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(sorted(RELATIONS)),
+    expressions(3),
+    expressions(2),
+    st.lists(WHOLE, min_size=3, max_size=3),
+)
+def test_expressions_mean_what_python_means(relation, left, right, numbers):
+    """A condition holds natively only if Python says so; where all steps fit 64 bits, exactly then."""
+    symbolic, python = RELATIONS[relation]
+    try:
+        condition = symbolic(left[0], right[0])
+    except (TypeError, ZeroDivisionError):  # sympy has found a division by zero
+        return
+    made = GuardSet()
+    for place, symbol in enumerate((A, B, C)):
+        made.bind(symbol, Argument(place, str(symbol)), "int")
+    made.condition(condition)
+    native = build(made, 3).tree.check(tuple(numbers)) is not None
+    plain = ReferenceTree(made).check(tuple(numbers)) is not None
+    try:
+        expected = python(left[1](*numbers), right[1](*numbers))
+    except (ZeroDivisionError, OverflowError):
+        return  # the program would not have come to this condition
+    assert plain or not native
+    if native or max(map(abs, numbers)) <= 30:
+        assert native == plain == expected
+
+
 BINARY = {
     **{
         "+": operator.add,
@@ -117,6 +208,7 @@ BINARY = {
     **{"%": operator.mod, "<": operator.lt, "<=": operator.le, "==": operator.eq, "!=": operator.ne},
     **{">": operator.gt, ">=": operator.ge, "min": min, "max": max, "**": operator.pow},
     **{"and": lambda left, right: left and right, "or": lambda left, right: left or right},
+    **{"&": operator.and_, "|": operator.or_, "^": operator.xor},
 }
 INTEGERS = st.one_of(
     st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53, 2**53 + 1, 2**62])
@@ -144,7 +236,7 @@ def test_operations_mean_what_python_means(sign, left, right):
         return
     try:
         expected = BINARY[sign](left, right)
-    except (ZeroDivisionError, OverflowError):
+    except (TypeError, ZeroDivisionError, OverflowError):
         assert not native_equals(sign, left, right, 0.0)
         return
     if isinstance(expected, complex) or expected != expected:

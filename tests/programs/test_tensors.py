@@ -409,3 +409,16 @@ def test_clone_copy_and_memory_format():
         return x.clone(memory_format=torch.channels_last), torch.empty_like(x).copy_(x), x.contiguous() is x
 
     check(f, floats(1, 2, 3, 3))
+
+
+def test_parts_of_a_tensor_are_tuples():
+    def f(x):
+        return (
+            x.split(2),
+            torch.split(x, 2),
+            x.chunk(2),
+            x.unbind(0),
+            torch.meshgrid(x[0], x[1], indexing="ij"),
+        )
+
+    check(f, floats(4, 3))

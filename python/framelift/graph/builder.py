@@ -18,6 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import sympy
 import torch
 from torch import fx
 
@@ -289,10 +290,9 @@ class GraphBuilder:
         plain or symbolic number. Raises ``OperatorError``, ``DataDependent`` or ``UnsupportedOperator``;
         then nothing is recorded.
         """
-        target = torch_internals.node_target(target)
         arguments, named = tuple(args), dict(kwargs or {})
         answer = self._metadata.run(target, self._values(arguments), self._values(named))
-        return self._record("call_function", target, arguments, named, answer)
+        return self._record("call_function", torch_internals.node_target(target), arguments, named, answer)
 
     def call_method(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> fx.Node:
         """Record ``args[0].name(*args[1:], **kwargs)``, as ``call_function`` does."""
@@ -576,6 +576,12 @@ class GraphBuilder:
                     self._symbols.require_offset(entry.fake, entry.source)
             self._metadata.offsets_matter = False
         return collect_conditions(self.shape_env, self._symbols)
+
+    def fixing(self, condition: sympy.Basic) -> list[sympy.Basic]:
+        """Conditions under which ``condition``, which holds now, holds too: its symbols are what they are."""
+        values = torch_internals.symbol_values(self.shape_env)
+        symbols = sorted(condition.free_symbols, key=str)
+        return [sympy.Eq(symbol, values[symbol], evaluate=False) for symbol in symbols]
 
     # --- the end -----------------------------------------------------------------------------------------
 

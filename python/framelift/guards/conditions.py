@@ -22,6 +22,15 @@ class InexpressibleCondition(Exception):
     """A condition with an operation that guards cannot check."""
 
 
+def is_expressible(expression: sympy.Basic) -> bool:
+    """Whether guards can check a condition."""
+    try:
+        postfix(expression, dict.fromkeys(expression.free_symbols, 0))
+    except InexpressibleCondition:
+        return False
+    return True
+
+
 def postfix(expression: sympy.Basic, symbols: Mapping[sympy.Symbol, int]) -> Program:
     """The program that computes ``expression``; ``symbols`` numbers the bound symbols."""
     program: Program = []
@@ -53,6 +62,11 @@ def _binary() -> dict[type, str]:
         (functions.power, "**"),
         (functions.maximum, "max"),
         (functions.minimum, "min"),
+        (functions.bitwise_and, "&"),
+        (functions.bitwise_or, "|"),
+        (functions.bitwise_xor, "^"),
+        (functions.shift_left, "<<"),
+        (functions.shift_right, ">>"),
     ):
         table.update(dict.fromkeys(names, sign))
     return table

@@ -44,6 +44,11 @@ pub enum Binary {
     GreaterEqual,
     And,
     Or,
+    BitAnd,
+    BitOr,
+    BitXor,
+    ShiftLeft,
+    ShiftRight,
 }
 
 /// What `bool()` says.
@@ -158,6 +163,12 @@ impl Binary {
             Self::FloorDivide => floor_divide(left, right),
             Self::Modulo => modulo(left, right),
             Self::Power => power(left, right),
+            Self::BitAnd | Self::BitOr | Self::BitXor | Self::ShiftLeft | Self::ShiftRight => {
+                match (left, right) {
+                    (Int(left), Int(right)) => self.bits(left, right).map(Int),
+                    _ => None,
+                }
+            }
         }
     }
 
@@ -168,6 +179,20 @@ impl Binary {
             _ => left.checked_mul(right),
         }
         .map(Int)
+    }
+
+    /// Python's operators on the bits of integers, which have infinitely many.
+    fn bits(self, left: i64, right: i64) -> Option<i64> {
+        match self {
+            Self::BitAnd => Some(left & right),
+            Self::BitOr => Some(left | right),
+            Self::BitXor => Some(left ^ right),
+            Self::ShiftLeft => (0..63)
+                .contains(&right)
+                .then(|| left.checked_mul(1 << right))
+                .flatten(),
+            _ => Some(left >> u32::try_from(right).ok()?.min(63)),
+        }
     }
 
     fn floats(self, left: f64, right: f64) -> f64 {
