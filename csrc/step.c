@@ -1415,8 +1415,12 @@ never_raises(enum kind kind)
 {
     switch (kind) {
     case NO_OPERATION: case POP: case PUSH_NULL_OPERAND: case COPY_OPERAND: case SWAP_OPERANDS: case CONSTANT:
-    case SET_LOCAL: return true;
-    default: return false;
+    case LOCAL: case SET_LOCAL: case UNSET_LOCAL: case TWO_LOCALS: case SET_LOCAL_THEN_LOCAL: case SET_TWO_LOCALS:
+    case CELL: case CELL_VALUE: case SET_CELL_VALUE: case UNSET_CELL_VALUE: case LOCAL_OR_NULL_TAKEN:
+    case BEGIN_HANDLER: case END_HANDLER: case RETURN_OPERAND: case RETURN_A_CONSTANT:
+        return true;
+    default:
+        return false;
     }
 }
 

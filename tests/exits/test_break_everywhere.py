@@ -16,13 +16,13 @@ from types import CodeType, FrameType
 
 import pytest
 
-import framelift
 from framelift.capture.decode import decode
 from framelift.observe import reasons
 from tests.exits.everyday import PROGRAMS, Everyday
 from tests.harness import check
 from tests.harness.inputs import arguments
 from tests.harness.program import instantiate
+from tests.harness.subject import Framelift
 
 CALLS = 3
 STRESS = bool(os.environ.get("FRAMELIFT_STRESS"))
@@ -92,8 +92,9 @@ def on_the_way(code: CodeType) -> set[int]:
 @pytest.mark.stress
 @pytest.mark.parametrize(("program", "offset"), list(sampled()))
 def test_a_break_changes_nothing(program: Everyday, offset: int) -> None:
-    with framelift.config.patch(break_at=offset):
-        check(program.program, *program.parts, graphs=None, breaks=None, recompiles=None, calls=CALLS)
-    forced = framelift.counters["graph_break"].get(reasons.FORCED_BREAK.title, 0)
-    assert forced or offset not in executed(program)
-    assert not framelift.counters["fallbacks"]
+    uncounted = {"graphs": None, "breaks": None, "recompiles": None}
+    counts = check(
+        program.program, *program.parts, compiler=Framelift(break_at=offset), calls=CALLS, **uncounted
+    ).counts
+    assert counts.breaks.get(reasons.FORCED_BREAK.title) or offset not in executed(program)
+    assert not counts.fallbacks
