@@ -283,6 +283,11 @@ def symbolic_expression(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool)
     return node.expr
 
 
+def with_what_is_known(shape_env: ShapeEnv, numbers: Iterable[int | sympy.Basic]) -> tuple[Any, ...]:
+    """Expressions of ``symbolic_expression`` from some time ago, and numbers, as they are by now."""
+    return tuple(number if isinstance(number, int) else shape_env.replace(number) for number in numbers)
+
+
 def symbol_hint(symbolic: torch.SymInt | torch.SymFloat | torch.SymBool) -> int | float | bool | None:
     """The number a symbolic number has in this call, without assuming it; None where it depends on data."""
     node = symbolic.node

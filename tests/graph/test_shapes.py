@@ -323,3 +323,10 @@ def test_printing(recorder, value):
         "return (%getitem, %zeros)"
     )
     assert f"{symbol} = x.size(0)" in str(recording.builder.shape_conditions())
+
+
+def test_a_size_that_is_found_to_be_a_number_is_no_change_of_the_input(recorder):
+    recording = recorder(torch.rand(8, 3), torch.rand(8, 3), dynamic=[{0}])
+    finished = recording.finish(recording.call(torch.add, X, Y))
+    assert not finished.mutated_inputs
+    assert not finished.changes_metadata

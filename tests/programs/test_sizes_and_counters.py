@@ -82,6 +82,13 @@ def test_an_integer_made_of_a_float_stays_open():
     check(f, floats(2), each(1.5, 2.5, -0.75, 3.5, 0.1), **ONE_MORE)
 
 
+def test_an_integer_made_of_a_sum_of_floats_is_what_python_computes():
+    def f(x, rate):
+        return x + int(rate + 1e20 - 1e20), math.floor((rate + 0.1) + 0.2)
+
+    check(f, floats(2), each(1.5, 2.7, 0.7, 1.7), graphs=None, recompiles=None, calls=4)
+
+
 def test_questions_about_bits_are_conditions():
     def f(x, n):
         if n & 1:

@@ -363,6 +363,10 @@ class GraphBuilder:
             return self._lift(outer) if isinstance(outer, fx.Node) else outer
         return self._expressions.node(symbolic)
 
+    def is_symbol_of(self, symbolic: Symbolic, node: fx.Node) -> bool:
+        """Whether a number is a symbol of its own: the number from data that ``node`` computes."""
+        return self._symbols.unbacked.get(torch_internals.symbolic_expression(symbolic)) is node
+
     def node_of(self, fake: torch.Tensor) -> fx.Node | None:
         """The first node whose result was this very fake: in-place calls return an old tensor."""
         node = self._producers.get(id(fake))
@@ -644,7 +648,9 @@ class GraphBuilder:
             return False
         before, after = entry.before, InputState.of(entry.fake)
         written = self._is_written(entry)
-        if (before.storage, before.shape) != (after.storage, after.shape):
+        # A size that was found to be a number meanwhile has not changed.
+        shape = torch_internals.with_what_is_known(self.shape_env, before.shape)
+        if (before.storage, shape) != (after.storage, after.shape):
             return True
         gains = written and after.requires_grad and not after.is_leaf
         return before.requires_grad != after.requires_grad and not gains

@@ -103,9 +103,16 @@ def round_to_integer(vm, function, value: Symbol) -> Value:
     """
     if value.cls is not float:
         return value if value.cls is int else Constant(int(vm.specialize(value)))
-    if value.node is not None or not torch_internals.symbolic_expression(value.symbolic).free_symbols:
+    if not is_exact(vm, value):
         return apply_to_known(vm, function, (value,))
     return apply_to_integers(vm, ROUNDING[function], (value,))
+
+
+def is_exact(vm, value: Symbol) -> bool:
+    """Whether the expression of a number that is no integer is what Python has computed."""
+    if value.node is not None:
+        return vm.graph.is_symbol_of(value.symbolic, value.node)
+    return bool(torch_internals.symbolic_expression(value.symbolic).free_symbols)
 
 
 def float_function(vm, function, symbolic, value: Symbol) -> Value:
@@ -113,7 +120,7 @@ def float_function(vm, function, symbolic, value: Symbol) -> Value:
     from_data = depends_on_data(value)
     if not from_data and concrete_result(function, (value,)) is None:
         return apply_to_known(vm, function, (value,))
-    if value.cls is int or (value.cls is float and value.node is None and not from_data):
+    if value.cls is int or (value.cls is float and is_exact(vm, value) and not from_data):
         return apply_to_integers(vm, symbolic, (value,))
     if value.cls is not float:
         return apply_to_known(vm, function, (value,))
