@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.harness.comparison import compare_steps, prepared, untouched
 from tests.harness.compiler import Compiler, Counts, Recorder
-from tests.harness.forced import force_breaks
+from tests.harness.forced import Forced, compare_forced, force_breaks
 from tests.harness.leaks import stay_level
 from tests.harness.pairing import Mismatch
 from tests.harness.report import Report
@@ -68,6 +68,16 @@ def check(
         "context": context,
         "backward": backward,
     }
+    forced: list[Forced] = []
+    if compiler is None and backend == "eager":
+
+        def again(compiler: Framelift) -> Report:
+            options = {"tolerance": tolerance, "references": references, "frames": frames, "calls": calls}
+            uncounted = {"graphs": None, "breaks": None, "recompiles": None}
+            return check(program, *parts, compiler=compiler, **given, **options, **uncounted)
+
+        # First, so that the counters a test may look at afterwards are those of the calls without.
+        forced = force_breaks(set_up(program, parts, fullgraph=False, **given).eager, calls, again)
     setup = set_up(program, parts, backend=backend, fullgraph=fullgraph, compiler=compiler, **given)
     runs = (1 if graphs and not breaks else None) if runs is None else runs
     oddities: list[str] = []
@@ -86,15 +96,7 @@ def check(
     if LOOK_FOR_LEAKS:
         stay_level(setup, reuse_arguments=False)
     report = Report(setup.compiled.call, counts, setup.recorder.operators() if setup.recorder else [])
-    if compiler is None and backend == "eager":
-
-        def again(compiler: Framelift) -> Report:
-            options = {"tolerance": tolerance, "references": references, "frames": frames, "calls": calls}
-            uncounted = {"graphs": None, "breaks": None, "recompiles": None}
-            return check(program, *parts, compiler=compiler, **given, **options, **uncounted)
-
-        watched = set_up(program, parts, fullgraph=False, **given).eager
-        force_breaks(watched, calls, report, again)
+    compare_forced(report, forced)
     return report
 
 

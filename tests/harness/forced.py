@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dis
 import inspect
-import itertools
 import os
 import sys
 import zlib
@@ -31,15 +30,19 @@ from tests.harness.subject import Framelift
 from tests.harness.world import World
 
 STRESS = bool(os.environ.get("FRAMELIFT_STRESS"))
-PROLOGUE = ("RESUME", "COPY_FREE_VARS", "MAKE_CELL")
+PROLOGUE = ("COPY_FREE_VARS", "MAKE_CELL")
+"""What CPython does on its own at the start of a frame."""
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__)) + os.sep
 
 
 @dataclass(slots=True)
 class Executed:
-    """The offsets that CPython executes, by code object of the program."""
+    """The offsets that CPython executes, by code object of the program; ``own`` are those of the frames that
+    were called from outside, ``outermost`` the last of them."""
 
     offsets: dict[CodeType, set[int]] = field(default_factory=dict)
+    own: set[int] = field(default_factory=set)
+    outermost: FrameType | None = None
 
     def watch(self, call: Callable) -> Callable:
         """``call``, watched."""
@@ -51,29 +54,38 @@ class Executed:
                 return call(*arguments, **keywords)
             finally:
                 sys.settrace(before)
+                self.outermost = None
 
         return watched
 
     def _trace(self, frame: FrameType, event: str, _: object) -> Callable | None:
         code = frame.f_code
-        if event == "call" and code not in self.offsets:
+        if event == "call":
             if not _is_programs(code):
                 return None
-            # A call begins with instructions that aren't traced.
-            known = itertools.takewhile(lambda inst: inst.opname in PROLOGUE, dis.get_instructions(code))
-            self.offsets[code] = {inst.offset for inst in known}
+            self.outermost = self.outermost or frame
+            names = {inst.opname: inst.offset for inst in dis.get_instructions(code)}
+            self._note(frame, names["RESUME"])  # it isn't traced
         frame.f_trace_opcodes = True
         if event == "opcode":
-            self.offsets[code].add(frame.f_lasti)
+            self._note(frame, frame.f_lasti)
         return self._trace
+
+    def _note(self, frame: FrameType, offset: int) -> None:
+        self.offsets.setdefault(frame.f_code, set()).add(offset)
+        if frame is self.outermost:
+            self.own.add(offset)
 
     def breaks(self, called: object) -> list[tuple[int, bool]]:
         """``(offset, whether inlined functions break there, too)`` for each break that can be forced."""
         own = getattr(called, "__code__", None)
         found = set()
         for code, inst in self.instructions():
-            if inst.offset in decode(code).index_at and (code is own or inst.opname not in PROLOGUE):
-                found.add((inst.offset, code is not own))
+            if inst.offset in decode(code).index_at and inst.opname not in PROLOGUE:
+                if code is not own:
+                    found.add((inst.offset, True))
+                elif inst.offset in self.own:
+                    found.add((inst.offset, False))
         return sorted(found)
 
     def instructions(self) -> Iterator[tuple[CodeType, dis.Instruction]]:
@@ -93,29 +105,50 @@ def _is_programs(code: CodeType) -> bool:
     return library or is_users(code.co_filename)
 
 
-def force_breaks(watched: World, calls: int, plain: Report, check: Callable[[Framelift], Report]) -> None:
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """A check under a forced break: its report, or the difference. Unless ``counted``, CPython may have
+    finished calls, and the report says nothing."""
+
+    where: str
+    inlined: bool
+    counted: bool
+    found: Report | Mismatch
+
+
+def force_breaks(watched: World, calls: int, check: Callable[[Framelift], Report]) -> list[Forced]:
     """``check`` the program under forced breaks.
 
-    ``watched`` is a world of its own, called in CPython to see what is executed; ``plain`` is the report
-    without a forced break.
+    ``watched`` is a world of its own, called in CPython to see what is executed.
     """
     program = watched.call
     executed = Executed()
     watched.call = executed.watch(program)
     for index in range(calls):
         watched.step(index, watched.inputs(index))
-    failed = []
+    counted = not executed.is_finished_by_cpython()
+    done = []
     for offset, inlined in chosen(executed.breaks(program), executed):
+        places = [(inst, code) for code, inst in executed.instructions() if inst.offset == offset]
+        where = ", ".join(f"{inst.opname} of {code.co_qualname}" for inst, code in places)
         try:
-            forced = check(Framelift(break_at=offset, break_inlined=inlined))
-            if not executed.is_finished_by_cpython():
-                compare_reports(plain, forced, inlined)
+            found: Report | Mismatch = check(Framelift(break_at=offset, break_inlined=inlined))
         except Mismatch as error:
-            found = [pair for pair in executed.instructions() if pair[1].offset == offset]
-            places = ", ".join(f"{inst.opname} of {code.co_qualname}" for code, inst in found)
-            failed.append(f"with a break before offset {offset}, {places}; inlined: {inlined}\n{error}")
-    if failed:
-        raise Mismatch("\n".join(failed))
+            found = error
+        done.append(Forced(f"a break before offset {offset}, {where}", inlined, counted, found))
+    return done
+
+
+def compare_forced(plain: Report, done: list[Forced]) -> None:
+    """Raise Mismatch if anything differed, or was not compiled that is without the breaks."""
+    wrong = []
+    for one in done:
+        if isinstance(one.found, Mismatch):
+            wrong.append(f"with {one.where}; inlined: {one.inlined}\n{one.found}")
+        elif one.counted and (lost := compare_reports(plain, one.found, one.inlined)):
+            wrong.append("\n  ".join([f"with {one.where}; inlined: {one.inlined}; over all calls:", *lost]))
+    if wrong:
+        raise Mismatch("\n".join(wrong))
 
 
 def chosen(breaks: list[tuple[int, bool]], executed: Executed) -> list[tuple[int, bool]]:
@@ -126,8 +159,8 @@ def chosen(breaks: list[tuple[int, bool]], executed: Executed) -> list[tuple[int
     return [] if number % 3 else [breaks[number // 3 % len(breaks)]]
 
 
-def compare_reports(plain: Report, forced: Report, inlined: bool) -> None:
-    """The break was met, and neither it nor anything else made CPython do what is compiled without it.
+def compare_reports(plain: Report, forced: Report, inlined: bool) -> list[str]:
+    """What contradicts this: the break was met, and CPython does no more than without it.
 
     What the instruction itself computes is no longer compiled; that is one operator. How much of a function
     that isn't inlined any more is compiled depends on how it is called.
@@ -140,8 +173,7 @@ def compare_reports(plain: Report, forced: Report, inlined: bool) -> None:
     missing = kinds(plain.operators) - kinds(forced.operators)
     if len(missing) > 1 and not inlined:
         wrong.append(f"operators that are not in graphs any more: {sorted(missing)}")
-    if wrong:
-        raise Mismatch("\n  ".join(["over all calls:", *wrong]))
+    return wrong
 
 
 def kinds(operators: list[str]) -> set[str]:

@@ -201,3 +201,12 @@ def test_none_and_tensor_arguments():
         return x + 1 if mask is None else x * mask
 
     check(f, floats(2), each(None, torch.ones(2), None), graphs=2, recompiles=1)
+
+
+def test_ranges_and_slices_that_are_used_stay_themselves():
+    def f(x, part, numbers):
+        for i in numbers:
+            x = x[part] + i
+        return x, part, [numbers]
+
+    check(f, floats(4), slice(0, 4), range(2))

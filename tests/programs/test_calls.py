@@ -102,7 +102,7 @@ def test_inlined_calls_that_do_not_bind_raise_inside():
         except TypeError as error:
             return x + 1, str(error)
 
-    check(f, floats(2), graphs=0, breaks=1)
+    check(f, floats(2), graphs=1, breaks=1)
 
 
 def test_recursion():

@@ -145,7 +145,7 @@ class ExitWriter:
         if isinstance(value, Lazy):
             if type(value.real) is Postponed:
                 raise value.real.error
-            if value.seen is None:
+            if value.seen is None or type(value.real) in (range, slice):  # looked at, those are plain values
                 return self._outside(value.real, value.source)
             value = value.seen
         if isinstance(value, Constant):
