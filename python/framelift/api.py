@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import importlib
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -91,8 +91,9 @@ def compile(  # noqa: A001
         fullgraph: Raise ``exc.Unsupported`` where capture has to give up, instead of leaving it to CPython.
         dynamic: None: a size or number is open once it has been seen to change. True: all are open from the
             beginning. False: all are fixed.
-        backend: ``"inductor"``, ``"eager"``, or a callable ``(graph_module, example_inputs) -> callable``.
-            None is Inductor where it applies, eager elsewhere; ``explain`` says which.
+        backend: ``"inductor"``, ``"eager"``, another name in torch's registry, or a callable
+            ``(graph_module, example_inputs) -> callable``. None is Inductor where it applies, eager
+            elsewhere; ``explain`` says which.
         mode: A preset of the backend's options, such as ``"max-autotune"``.
         options: Options of the backend, in place of a mode.
         name: What logs and reports call it.
@@ -160,9 +161,12 @@ def reset() -> None:
     logs.forget()
 
 
-def list_backends() -> list[str]:
-    """The names that ``backend`` may have."""
-    return sorted(_pipeline().codegen.backends.BACKEND_NAMES)
+def list_backends(exclude_tags: Sequence[str] | None = ("debug", "experimental")) -> list[str]:
+    """The names that ``backend`` may have: "eager", and those in torch's registry without the excluded tags.
+
+    The registry holds torch's own, those that a program has registered, and entry points of packages.
+    """
+    return _pipeline().codegen.backends.names(tuple(exclude_tags or ()))
 
 
 _live: weakref.WeakKeyDictionary[CompiledCallable, Arguments] = weakref.WeakKeyDictionary()

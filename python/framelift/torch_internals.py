@@ -915,6 +915,43 @@ def compile_with_inductor(
     return run
 
 
+def compile_with_callable(
+    function: Callable[..., Any],
+    module: GraphModule,
+    examples: Sequence[Any],
+    fakes: Sequence[Any],
+    mode: FakeTensorMode,
+    named: dict[str, Any],
+) -> Any:
+    """What a backend in the form that ``torch.compile`` takes makes of a graph.
+
+    It is given the real inputs. Backends that use AOTAutograd find the fakes of these in the fake mode of the
+    tracing context, with their symbols.
+    """
+    from torch._guards import TracingContext, tracing
+
+    for real, fake in zip(examples, fakes, strict=True):
+        if isinstance(real, torch.Tensor):
+            remember_fake(mode, real, fake)
+    with tracing(TracingContext(mode)):
+        return function(module, list(examples), **named)
+
+
+def registered_backends(hidden: Sequence[str] = ()) -> list[str]:
+    """Names in torch's registry of backends, entry points of installed packages included, without those that
+    have a tag in ``hidden``."""
+    from torch._dynamo.backends.registry import list_backends
+
+    return list_backends(exclude_tags=tuple(hidden))
+
+
+def registered_backend(name: str) -> Callable[..., Any] | None:
+    """The callable in torch's registry of backends, None where nobody registered one."""
+    from torch._dynamo.backends import registry
+
+    return registry.lookup_backend(name) if name in registered_backends() else None
+
+
 @functools.cache
 def no_cpp_compiler_errors() -> tuple[type[BaseException], ...]:
     """What Inductor raises where the machine has no C++ compiler for it."""
@@ -1223,16 +1260,23 @@ def memory_range(tensor: torch.Tensor) -> tuple[int, int]:
         return begin, begin + (1 + sum((size - 1) * stride for size, stride in pairs)) * tensor.element_size()
 
 
-def shares_memory(tensors: Sequence[Any], written: Sequence[bool]) -> bool:
-    """Whether the memory of a tensor that is written to overlaps that of another tensor of the list."""
-    furthest = furthest_written = 0
-    ranges = zip(map(memory_range, tensors), written, strict=True)
-    for (begin, end), write in sorted(ranges):
-        if begin < (furthest if write else furthest_written) and begin < end:
-            return True
-        furthest = max(furthest, end)
-        furthest_written = max(furthest_written, end if write else 0)
-    return False
+def overlapping(tensors: Sequence[Any], written: Sequence[bool]) -> tuple[tuple[int, int], ...]:
+    """The positions, in order, of two tensors each whose memory overlaps and one of which is written to."""
+    ranges = [memory_range(tensor) for tensor in tensors]
+    order = sorted(range(len(ranges)), key=ranges.__getitem__)
+    pairs = []
+    reaching: list[int] = []
+    for place in order:
+        begin, end = ranges[place]
+        if begin < end:
+            reaching = [other for other in reaching if ranges[other][1] > begin]
+            pairs += [
+                (min(place, other), max(place, other))
+                for other in reaching
+                if written[place] or written[other]
+            ]
+            reaching.append(place)
+    return tuple(sorted(pairs))
 
 
 def tensor_probes() -> list[tuple[torch.Tensor, int, int, int]]:

@@ -29,16 +29,30 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_ours_called_inside_theirs_is_captured_by_us() -> None:
+def test_ours_is_traced_through_by_theirs() -> None:
     program = """
-@torch.compile(backend="eager")
-def outer(x):
-    return ours(x) * 2
+import functools
 
-assert torch.equal(outer(x), inner(x) * 2)
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    def scaled(self, x, by=1):
+        return x * self.weight * by
+
+@functools.wraps(ours)
+def more(x):
+    return ours(x) + 100
+
+model = Model()
+bound = framelift.compile(model.scaled, backend="eager")
+for program in (lambda x: ours(x) * 2, lambda x: bound(x, by=3) + x, lambda x: more(x)):
+    outer = torch.compile(program, backend="eager", fullgraph=True)
+    assert torch.equal(outer(x), program(x))
 print(framelift.counters["graphs"].total())
 """
-    assert run(program) == "1\n"
+    assert run(program) == "2\n"
 
 
 def test_theirs_called_inside_ours_is_captured_as_what_it_wraps() -> None:

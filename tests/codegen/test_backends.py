@@ -13,6 +13,7 @@ import framelift
 from framelift import torch_internals
 from framelift.codegen import compile_graph, resolve
 from framelift.graph import GraphBuilder
+from framelift.graph.shapes import OpenSizes
 from framelift.observe.errors import Misuse, UnknownBackend
 
 
@@ -21,7 +22,7 @@ def layer(*, dynamic=frozenset(), weight_grad=False):
     torch.manual_seed(0)
     tensors = torch.randn(4, 3), torch.nn.Parameter(torch.randn(5, 3), requires_grad=weight_grad)
     builder = GraphBuilder(check=True)
-    x = builder.tensor_input(tensors[0], "x", dynamic)
+    x = builder.tensor_input(tensors[0], "x", OpenSizes(dynamic))
     weight = builder.tensor_input(tensors[1], "weight")
     if weight_grad:
         builder.call_function(torch._C._set_grad_enabled, (False,))
@@ -258,7 +259,7 @@ def test_inference_mode_inside_a_graph_is_left_to_eager():
 
 def test_a_graph_of_numbers_is_not_compiled():
     builder = GraphBuilder(check=True)
-    x = builder.tensor_input(torch.rand(4, 3), "x", frozenset({0}))
+    x = builder.tensor_input(torch.rand(4, 3), "x", OpenSizes(frozenset({0})))
     graph = builder.finish([builder.scalar(x.meta["example_value"].size(0) * 2)])
     compiled = compile_graph(resolve(None), graph)
     assert compiled.used == "eager"
@@ -331,7 +332,8 @@ def test_a_backend_that_returns_nonsense():
     ("arguments", "kind", "words"),
     [
         (dict(backend="inducter"), UnknownBackend, "'inductor'"),
-        (dict(backend="aot_eager"), UnknownBackend, "Allowed: 'eager', 'inductor'"),
+        (dict(backend="aot_eage"), UnknownBackend, "Did you mean 'aot_eager'"),
+        (dict(backend="nothing like it"), UnknownBackend, "Allowed: .*'cudagraphs'.* or a callable"),
         (dict(backend=3), Misuse, "backend=3"),
         (dict(backend=None, mode="fastest"), Misuse, "max-autotune"),
         (dict(backend=None, options={"max_autotun": True}), Misuse, "max_autotun"),

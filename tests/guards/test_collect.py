@@ -69,7 +69,7 @@ def test_rollback_undoes_everything_since_the_checkpoint():
     made.add(LAYERS, kinds.Length(2))
     made.collect(LAYERS)
     made.distinct([SELF, LAYERS])
-    made.memory([SELF, LAYERS], [True, False], [4, 4], apart=True)
+    made.memory([SELF, LAYERS], [True, False], [4, 4])
     made.bind(symbol, LAYERS, "int")
     made.condition(symbol > 1)
     made.require_state()
@@ -104,7 +104,7 @@ def test_printed():
         (Descriptor(SELF, None, "grad"), kinds.Is(None)),
     )
     made.distinct([SELF, LAYERS])
-    made.memory([SELF, LAYERS], [True, False], [4, 4], apart=True)
+    made.memory([SELF, LAYERS], [True, False], [4, 4])
     made.require_state()
     symbol = sympy.Symbol("s0", integer=True)
     made.bind(symbol, LAYERS, "size", 1)

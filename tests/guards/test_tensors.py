@@ -185,7 +185,7 @@ PLACES = {
 }
 
 
-def memory_guards(tensors, written, *, apart):
+def memory_guards(tensors, written, overlap=()):
     arguments = [Argument(index, f"t{index}") for index in range(len(tensors))]
     made = guard_set(
         *(
@@ -193,7 +193,7 @@ def memory_guards(tensors, written, *, apart):
             for source, tensor in zip(arguments, tensors, strict=True)
         )
     )
-    made.memory(arguments, written, [tensor.element_size() for tensor in tensors], apart=apart)
+    made.memory(arguments, written, [tensor.element_size() for tensor in tensors], overlap)
     return made
 
 
@@ -202,22 +202,33 @@ def memory_guards(tensors, written, *, apart):
 def test_memory_of_two_tensors(name, written):
     make, are_apart = PLACES[name]
     tensors = make()
-    for expected in (True, False):
-        guards = memory_guards(tensors, written, apart=expected)
-        assert holds(guards, *tensors) == (are_apart == expected)
-    if not are_apart:
-        failure = explain(memory_guards(tensors, written, apart=True), *tensors)
-        assert failure.endswith("expected memory of its own, found shared memory")
+    apart, shared = memory_guards(tensors, written), memory_guards(tensors, written, [(0, 1)])
+    assert holds(apart, *tensors) == are_apart
+    assert holds(shared, *tensors) != are_apart
+    if are_apart:
+        assert explain(shared, *tensors).endswith(
+            "expected memory shared as at capture, found memory of its own"
+        )
+    else:
+        assert explain(apart, *tensors).endswith("expected memory of its own, found shared memory")
+
+
+def test_memory_shared_by_other_tensors_than_at_capture():
+    first, second, third = MEMORY[:4], MEMORY[2:6], torch.zeros(4)
+    guards = memory_guards((first, second, third), (True, False, False), [(0, 1)])
+    assert holds(guards, first, second, third)
+    assert not holds(guards, first, third, second)
+    assert not holds(guards, first, second, first)
 
 
 def test_memory_of_two_that_are_only_read_may_be_one():
     tensors = MEMORY[:4], MEMORY[2:6], torch.zeros(4)
-    assert holds(memory_guards(tensors, (False, False, True), apart=True), *tensors)
+    assert holds(memory_guards(tensors, (False, False, True)), *tensors)
 
 
 def test_memory_of_many_tensors_in_any_order():
     blocks = list(torch.zeros(40, 3))
-    guards = memory_guards(blocks, [index % 2 == 0 for index in range(40)], apart=True)
+    guards = memory_guards(blocks, [index % 2 == 0 for index in range(40)])
     assert holds(guards, *blocks)
     assert holds(guards, *reversed(blocks))
     for first, second in ((0, 39), (38, 1), (2, 20)):
@@ -236,6 +247,6 @@ def test_memory_of_a_tensor_that_is_not_read_directly():
 
     memory = torch.zeros(4)
     plain, other = memory[:2], memory[2:].as_subclass(Other)
-    guards = memory_guards((plain, other), (True, False), apart=True)
+    guards = memory_guards((plain, other), (True, False))
     assert holds(guards, plain, other)
     assert not holds(guards, memory[1:3], other)

@@ -331,6 +331,11 @@ def owner_source(value: Value) -> Source:
     return source.base if isinstance(source, InstanceDict) else source
 
 
+def graph_overlap(graph: FinishedGraph, tensors: list[int]) -> list[tuple[int, int]]:
+    """The pairs of inputs that overlap, as positions among those that are tensors."""
+    return [(tensors.index(first), tensors.index(second)) for first, second in graph.overlap]
+
+
 def guard_written_inputs(vm: Interpreter, graph: FinishedGraph) -> None:
     """A graph that changes an input was captured for inputs that are different tensors, and a write to one
     was seen, or not seen, in others: a call must bring the same relation."""
@@ -342,7 +347,7 @@ def guard_written_inputs(vm: Interpreter, graph: FinishedGraph) -> None:
             [graph.inputs[place] for place in tensors],
             [place in graph.written for place in tensors],
             [graph.example_inputs[place].element_size() for place in tensors],
-            apart=not graph.overlap,
+            graph_overlap(graph, tensors),
         )
     if graph.mutated_inputs:
         sources = [graph.inputs[place] for place in tensors]

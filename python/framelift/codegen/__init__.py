@@ -7,7 +7,8 @@ why, for ``explain``.
 
 - ``"eager"`` runs the graph node by node. It is right for every graph.
 - ``"inductor"`` is PyTorch's compiler. Graphs that it does not compute rightly outside of TorchDynamo run
-  eagerly (``why_not_inductor``).
+  eagerly (``why_not_compiled``).
+- Any other name is looked up in torch's registry of backends; the same graphs run eagerly.
 - ``None``, the default, is the same, and a graph on which Inductor fails runs eagerly too.
 - A callable gets every graph, and what it raises reaches the user unchanged.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +30,23 @@ if TYPE_CHECKING:
 Runner = Callable[..., Any]
 
 BACKEND_NAMES = ("eager", "inductor")
-"""The names that ``backend=`` may be."""
+"""The names that are known without torch's registry, which costs an import."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What compiles graphs.
 
-    ``name`` is for the reader. ``compile`` takes any graph with its example inputs; with ``inductor`` set,
-    graphs that Inductor computes rightly are given to it instead, with those settings. ``required`` means
-    that Inductor was asked for by name, and what it raises is raised.
+    ``name`` is for the reader. With ``function``, graphs are given to that callable, with ``named`` as its
+    keywords; with ``inductor``, they are given to Inductor with those settings. All other graphs run node by
+    node: those that AOTAutograd would not compute rightly (``why_not_compiled``), unless the function is the
+    program's own, which gets every graph. ``required`` means that the backend was asked for by name, and what
+    it raises is raised.
     """
 
     name: str
-    compile: Callable[[GraphModule, Sequence[Any]], Runner]
+    function: Callable[..., Any] | None = None
+    named: Mapping[str, Any] = field(default_factory=dict)
     inductor: Mapping[str, Any] | None = None
     required: bool = False
 
@@ -67,9 +70,9 @@ def resolve(
         raise Misuse(reasons.MODE_AND_OPTIONS, f"mode={mode!r}, options={options!r}")
     match backend:
         case None:
-            return Backend("default", run_eagerly, inductor_settings(mode, options))
+            return Backend("default", inductor=inductor_settings(mode, options))
         case "inductor":
-            return Backend("inductor", run_eagerly, inductor_settings(mode, options), required=True)
+            return Backend("inductor", inductor=inductor_settings(mode, options), required=True)
         case "eager":
             if options:
                 raise Misuse(
@@ -77,11 +80,8 @@ def resolve(
                 )
             if mode not in (None, "default"):
                 raise Misuse(reasons.UNKNOWN_MODE, f'mode={mode!r} with backend="eager"', allowed="'default'")
-            return Backend("eager", run_eagerly)
-        case str():
-            close = difflib.get_close_matches(backend, BACKEND_NAMES, 1)
-            raise UnknownBackend(backend, BACKEND_NAMES, close[0] if close else "")
-    if not callable(backend):
+            return Backend("eager")
+    if not isinstance(backend, str) and not callable(backend):
         allowed = ", ".join(map(repr, BACKEND_NAMES))
         raise Misuse(reasons.WRONG_ARGUMENT_TYPE, f"backend={backend!r}", allowed=f"{allowed}, or a callable")
     named: dict[str, Any] = {}
@@ -89,7 +89,28 @@ def resolve(
         named["mode"] = mode
     if options:
         named["options"] = options
-    return Backend(getattr(backend, "__name__", None) or repr(backend), call_user_backend(backend, named))
+    if isinstance(backend, str):
+        return Backend(backend, registered(backend), named, required=True)
+    return Backend(getattr(backend, "__name__", None) or repr(backend), backend, named)
+
+
+def registered(name: str) -> Callable[..., Any]:
+    """The backend of this name in torch's registry. Raises ``UnknownBackend`` with the names there are."""
+    function = torch_internals.registered_backend(name)
+    if function is None:
+        known = names()
+        close = difflib.get_close_matches(name, names(hidden=()), 1)
+        raise UnknownBackend(name, known, close[0] if close else "")
+    if name == "cudagraphs" and not torch.cuda.is_available():
+        raise Misuse(
+            reasons.BACKEND_REFUSED, f"backend={name!r}: CUDA is not available", allowed="another one"
+        )
+    return function
+
+
+def names(hidden: Sequence[str] = ("debug", "experimental")) -> list[str]:
+    """The names that ``backend=`` may be, without those that torch's registry tags with one in ``hidden``."""
+    return sorted({*BACKEND_NAMES, *torch_internals.registered_backends(hidden)})
 
 
 def inductor_settings(mode: str | None, options: dict[str, Any] | None) -> dict[str, Any]:
@@ -103,34 +124,37 @@ def inductor_settings(mode: str | None, options: dict[str, Any] | None) -> dict[
         raise Misuse(reasons.UNKNOWN_OPTION, f"options={options!r}: {shorten(str(error), 400)}") from error
 
 
-def run_eagerly(module: GraphModule, example_inputs: Sequence[Any]) -> Runner:
+def run_eagerly(module: GraphModule) -> Runner:
     """The graph itself, node by node."""
     torch_internals.generate_code(module)
     return module.forward
 
 
-def call_user_backend(
-    function: Callable[..., Runner], named: dict[str, Any]
-) -> Callable[[GraphModule, Sequence[Any]], Runner]:
-    """A callable of the user as a backend; what it raises is the user's."""
+def call_backend(backend: Backend, graph: FinishedGraph) -> Runner:
+    """What the backend's function makes of a graph; what it raises is its own."""
+    assert backend.function is not None
+    torch_internals.generate_code(graph.module)
+    with preserved_torch_state():
+        run = torch_internals.compile_with_callable(
+            backend.function,
+            graph.module,
+            graph.example_inputs,
+            graph.fake_inputs,
+            graph.fake_mode,
+            dict(backend.named),
+        )
+    if not callable(run):
+        raise Misuse(reasons.BACKEND_RESULT, f"backend={backend.name!r} returned {run!r}")
+    return run
 
-    def compile_with_function(module: GraphModule, example_inputs: Sequence[Any]) -> Runner:
-        torch_internals.generate_code(module)
-        run = function(module, list(example_inputs), **named)
-        if not callable(run):
-            raise Misuse(reasons.BACKEND_RESULT, f"backend={function!r} returned {run!r}")
-        return run
 
-    return compile_with_function
-
-
-def why_not_inductor(graph: FinishedGraph) -> str:
-    """Why Inductor would not compute this graph rightly here, or "" if it does."""
+def why_not_compiled(graph: FinishedGraph) -> str:
+    """Why AOTAutograd, and so Inductor, would not compute this graph rightly here, or "" if it does."""
     for node in graph.module.graph.nodes:
         if reason := why_not_traced(node):
             return reason
     if any(node.target is enter_inference_mode for node in graph.module.graph.nodes):
-        return "the graph enters inference mode, and Inductor's results would not be inference tensors"
+        return "the graph enters inference mode, and a compiler's results would not be inference tensors"
     if graph.runs_autograd:
         return "the graph runs autograd itself"
     if graph.changes_metadata or any(changes_tensor_state(node) for node in graph.module.graph.nodes):
@@ -148,10 +172,13 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     The graph's shape conditions are complete only after this. Raises what the backend raises, unless nobody
     asked for Inductor: then a graph that it fails on runs node by node, which is said.
     """
+    reason = why_not_compiled(graph)
+    if reason and backend.function is not None and backend.required:
+        return eager_instead(graph, reason)
+    if backend.function is not None:
+        return CompiledGraph(restoring(graph, call_backend(backend, graph)), backend.name, "")
     if backend.inductor is None:
-        run = backend.compile(graph.module, graph.example_inputs)
-        return CompiledGraph(restoring(graph, run), backend.name, "")
-    reason = why_not_inductor(graph)
+        return CompiledGraph(restoring(graph, run_eagerly(graph.module)), backend.name, "")
     if not reason and not computes_tensors(graph):
         reason = "the graph computes no tensor"
     if reason:
@@ -185,7 +212,7 @@ def inductor_patches(backend: Backend) -> dict[str, Any]:
 
 def eager_instead(graph: FinishedGraph, reason: str) -> CompiledGraph:
     """The graph run node by node, because Inductor does not apply."""
-    return CompiledGraph(restoring(graph, run_eagerly(graph.module, ())), "eager", reason)
+    return CompiledGraph(restoring(graph, run_eagerly(graph.module)), "eager", reason)
 
 
 def computes_tensors(graph: FinishedGraph) -> bool:

@@ -111,11 +111,11 @@ class FinishedGraph:
     ``fake_inputs`` their fakes as they are before the graph runs.
 
     ``mutated_inputs``: running it writes to an input, changes its metadata or its gradient. ``written``: the
-    positions of the inputs to whose memory it writes; ``overlap``: a part of that memory is another input's
-    too. ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a gradient
-    or none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has nodes that
-    change torch state, and would leave it changed if it failed between them. ``trains``: an output or a
-    written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
+    positions of the inputs to whose memory it writes; ``overlap``: the pairs of inputs that share such
+    memory. ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a
+    gradient or none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has
+    nodes that change torch state, and would leave it changed if it failed between them. ``trains``: an output
+    or a written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
     """
 
     module: fx.GraphModule
@@ -125,7 +125,7 @@ class FinishedGraph:
     fake_mode: Any
     mutated_inputs: bool
     written: tuple[int, ...]
-    overlap: bool
+    overlap: tuple[tuple[int, int], ...]
     changes_metadata: bool
     uses_rng: bool
     sets_state: bool
@@ -604,19 +604,19 @@ class GraphBuilder:
         for entry in self._inputs:
             if not entry.node.users:
                 self._graph.erase_node(entry.node)
-        tensors = [entry for entry in kept if entry.before is not None]
+        written_nodes = {entry.node for entry in written}
+        overlap = self._overlapping_inputs(kept, written_nodes) if written else ()
         finished = FinishedGraph(
             module=torch_internals.graph_module(self._graph, "FrameliftGraph"),
             inputs=tuple(entry.source for entry in kept),
             example_inputs=[entry.real if entry.before is not None else entry.fake for entry in kept],
-            fake_inputs=[entry.fake if entry not in written else self._as_before(entry) for entry in kept],
+            fake_inputs=[
+                self._as_before(entry) if entry.node in written_nodes else entry.fake for entry in kept
+            ],
             fake_mode=self.fake_mode,
             mutated_inputs=bool(written or changed or self._stores_gradients),
-            written=tuple(place for place, entry in enumerate(kept) if entry in written),
-            overlap=bool(written)
-            and torch_internals.shares_memory(
-                [entry.real for entry in tensors], [entry in written for entry in tensors]
-            ),
+            written=tuple(place for place, entry in enumerate(kept) if entry.node in written_nodes),
+            overlap=overlap,
             changes_metadata=bool(changed),
             uses_rng=self._metadata.random,
             sets_state=any(node.meta.get(EFFECT) == "state" for node in self._graph.nodes),
@@ -634,6 +634,20 @@ class GraphBuilder:
         """Leave what recorded calls have entered on this thread and not left; safe to call twice."""
         while self._open_contexts:
             exit_inference_mode(self._open_contexts.pop())
+
+    def _overlapping_inputs(
+        self, kept: list[GraphInput], written: set[fx.Node]
+    ) -> tuple[tuple[int, int], ...]:
+        """The pairs of inputs that share memory one of them is written to in.
+
+        How they overlap is part of what a compiler assumes, so their offsets become conditions.
+        """
+        tensors = [place for place, entry in enumerate(kept) if entry.before is not None]
+        pairs = torch_internals.overlapping(
+            [kept[place].real for place in tensors], [kept[place].node in written for place in tensors]
+        )
+        self._metadata.offsets_matter |= bool(pairs)
+        return tuple((tensors[first], tensors[second]) for first, second in pairs)
 
     def _is_written(self, entry: GraphInput) -> bool:
         """Whether the graph writes to the memory of an input."""

@@ -196,9 +196,9 @@ class BuiltGuards:
                     f"{pair}: expected to be different objects",
                 )
             case "apart":
-                apart = "memory of its own", "shared memory"
-                expected, met = apart if found["expected"] else apart[::-1]
                 pair = " and ".join(str(self.nodes.sources[node]) for node in found["nodes"] or ())
+                expected = "memory of its own" if found["expected"] else "memory shared as at capture"
+                met = "shared memory" if pair else "memory of its own"
                 text = f"{pair or 'tensors that are written to'}: expected {expected}, found {met}"
                 return GuardFailure(None, None, expected, met, text)
             case "condition":
@@ -221,7 +221,10 @@ def build(guards: GuardSet, argument_count: int) -> BuiltGuards:
         nodes.node(source)
     distinct = [[nodes.node(source) for source in group] for group in guards.distinct_groups]
     memory = [
-        (list(zip(map(nodes.node, group.sources), group.written, group.item_sizes, strict=True)), group.apart)
+        (
+            list(zip(map(nodes.node, group.sources), group.written, group.item_sizes, strict=True)),
+            group.overlap,
+        )
         for group in guards.memory_groups
     ]
     numbers = {symbol: number for number, symbol in enumerate(guards.bindings)}

@@ -46,21 +46,22 @@ class Binding:
 class Memory:
     """Tensors of a graph that writes to some of them.
 
-    With ``apart``, the memory of those in ``written`` is no other one's; else some of it is, as it was at
-    capture. ``item_sizes`` are the sizes of their elements in bytes.
+    The memory of those in ``written`` is no other one's, except for the pairs in ``overlap``, positions in
+    order, which were met at capture. ``item_sizes`` are the sizes of their elements in bytes.
     """
 
     sources: tuple[Source, ...]
     written: tuple[bool, ...]
     item_sizes: tuple[int, ...]
-    apart: bool
+    overlap: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
         names = [
             str(source) for source, is_written in zip(self.sources, self.written, strict=True) if is_written
         ]
-        relation = "apart from" if self.apart else "shared with"
-        return f"{', '.join(names)}: memory {relation} that of {', '.join(map(str, self.sources))}"
+        text = f"{', '.join(names)}: memory apart from that of {', '.join(map(str, self.sources))}"
+        pairs = [f"{self.sources[first]} and {self.sources[second]}" for first, second in self.overlap]
+        return f"{text}, but {', '.join(pairs)} overlap" if pairs else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,13 @@ class GuardSet:
         sources: Sequence[Source],
         written: Sequence[bool],
         item_sizes: Sequence[int],
-        *,
-        apart: bool,
+        overlap: Sequence[tuple[int, int]] = (),
     ) -> None:
-        """Whether a tensor in ``written`` shares memory with another one must stay as it is."""
+        """Which tensors in ``written`` share memory with another one must stay as it is."""
         if len(sources) > 1:
-            self.memory_groups.append(Memory(tuple(sources), tuple(written), tuple(item_sizes), apart))
+            self.memory_groups.append(
+                Memory(tuple(sources), tuple(written), tuple(item_sizes), tuple(overlap))
+            )
 
     def bind(self, symbol: sympy.Symbol, source: Source, what: str, dimension: int = 0) -> None:
         """``symbol`` is read at ``source``: a "size" or "stride" of a dimension, the "storage_offset", or the

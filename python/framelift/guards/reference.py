@@ -296,7 +296,7 @@ class ReferenceTree:
                     return None
             for memory in self._memory:
                 tensors = [object_at(source) for source in memory.sources]
-                if torch_internals.shares_memory(tensors, memory.written) is memory.apart:
+                if torch_internals.overlapping(tensors, memory.written) != memory.overlap:
                     return None
             values = {bound.symbol: read_symbol(bound, object_at(bound.source)) for bound in self._bindings}
         except FetchError:

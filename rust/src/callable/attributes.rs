@@ -300,6 +300,16 @@ unsafe extern "C" fn reduce(object: Object, _: Object) -> Object {
     })
 }
 
+unsafe extern "C" fn get_true(_: Object, _: *mut c_void) -> Object {
+    // SAFETY: called by CPython, attached.
+    unsafe { ffi::Py_NewRef(ffi::Py_True()) }
+}
+
+unsafe extern "C" fn get_original(callable: Object, _: *mut c_void) -> Object {
+    // SAFETY: called by CPython with a live object.
+    unsafe { ffi::PyObject_GetAttrString(callable, c"__wrapped__".as_ptr()) }
+}
+
 // The tables.
 
 fn attribute(
@@ -334,7 +344,19 @@ fn method(
     }
 }
 
+/// By these two TorchDynamo knows `torch.jit.script_if_tracing`: it looks them up without calling anything, in any
+/// object, and traces calls as calls of the second. They are the type's and not in `__dict__`, from where
+/// `functools.wraps` would copy them to functions that do more than call.
+fn for_tracers() -> [ffi::PyGetSetDef; 2] {
+    let of = |name, get, doc| attribute(name, get, None, 0, doc);
+    [
+        of(c"__script_if_tracing_wrapper", get_true, c"True, for tracers."),
+        of(c"__original_fn", get_original, c"What was compiled, for tracers."),
+    ]
+}
+
 /// For `Py_tp_getset`.
+#[allow(clippy::too_many_lines)] // a table
 pub fn attributes() -> Vec<ffi::PyGetSetDef> {
     let object = |name, offset, doc| attribute(name, get_field, None, offset, doc);
     let counter = |name, offset, doc| attribute(name, get_counter, None, offset, doc);
@@ -428,13 +450,21 @@ pub fn attributes() -> Vec<ffi::PyGetSetDef> {
             0,
             c"Attributes.",
         ),
-        forward(c"__code__"),
-        forward(c"__defaults__"),
-        forward(c"__kwdefaults__"),
-        forward(c"__globals__"),
-        forward(c"__closure__"),
-        ffi::PyGetSetDef::default(),
     ]
+    .into_iter()
+    .chain(for_tracers())
+    .chain(
+        [
+            c"__code__",
+            c"__defaults__",
+            c"__kwdefaults__",
+            c"__globals__",
+            c"__closure__",
+        ]
+        .map(forward),
+    )
+    .chain([ffi::PyGetSetDef::default()])
+    .collect()
 }
 
 /// For `Py_tp_methods`.

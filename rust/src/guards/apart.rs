@@ -2,8 +2,8 @@
 //!
 //! What is compared is where the elements lie: from the first to behind the last byte that sizes and strides
 //! reach. Two tensors whose ranges meet without sharing an element (two columns of a matrix) count as
-//! overlapping; that is safe, because an entry for overlapping inputs computes rightly for all of them. So do
-//! two storages over one piece of memory (`torch.from_numpy` twice). The order by address is kept from check
+//! overlapping; that only leads to an entry of its own, for exactly these pairs of tensors. So do two
+//! storages over one piece of memory (`torch.from_numpy` twice). The order by address is kept from check
 //! to check: parameters do not move, so a large group is one pass over its tensors.
 
 use super::build::Builder;
@@ -24,14 +24,14 @@ struct Member {
 /// Whether a tensor that is written to shares memory with another one of the group.
 pub struct Apart {
     members: Box<[Member]>,
-    /// What must be found: all apart, or some overlap.
-    expected: bool,
+    /// The nodes of the pairs that overlap, in order; none where all must be apart.
+    expected: Box<[(usize, usize)]>,
     /// The members with their memory, in the order of the last check.
     ranges: Cell<Vec<(MemoryRange, usize)>>,
 }
 
-/// What Python says of a group: `([(node, written, size of an element)], apart)`.
-pub type ApartDescription = (Vec<(usize, bool, usize)>, bool);
+/// What Python says of a group: `([(node, written, size of an element)], [places of two that overlap])`.
+pub type ApartDescription = (Vec<(usize, bool, usize)>, Vec<(usize, usize)>);
 
 impl Apart {
     /// Reads a description; `direct` tells how a node's tensor is read, None where Python is to be asked.
@@ -41,8 +41,11 @@ impl Apart {
         direct: impl Fn(usize) -> Option<&'static TensorLayout>,
         builder: &mut Builder,
     ) -> PyResult<Self> {
-        let (members, expected) = description;
-        if members.iter().any(|&(node, ..)| node >= node_count) {
+        let (members, pairs) = description;
+        let count = members.len();
+        if members.iter().any(|&(node, ..)| node >= node_count)
+            || pairs.iter().any(|&(first, second)| first.max(second) >= count)
+        {
             return Err(PyIndexError::new_err("tensors kept apart are at nodes"));
         }
         let members: Box<[Member]> = members
@@ -61,14 +64,14 @@ impl Apart {
         }
         Ok(Self {
             members,
-            expected,
+            expected: pairs.into(),
             ranges: Cell::new(Vec::new()),
         })
     }
 
     /// Whether apart is what the tensors must be.
     pub fn expects_apart(&self) -> bool {
-        self.expected
+        self.expected.is_empty()
     }
 
     /// # Safety
@@ -76,7 +79,25 @@ impl Apart {
     #[inline]
     pub unsafe fn holds(&self, values: &[Object]) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.overlap(values) }.is_none() == self.expected
+        let overlaps = unsafe { self.overlap(values) }.is_some();
+        overlaps != self.expected.is_empty() && (!overlaps || self.same_pairs())
+    }
+
+    /// Whether the pairs that overlap, as the memory was found last, are the expected ones.
+    fn same_pairs(&self) -> bool {
+        let ranges = self.ranges.take();
+        let mut pairs = Vec::new();
+        for (place, &(range, index)) in ranges.iter().enumerate() {
+            for &(other_range, other) in &ranges[..place] {
+                let written = self.members[index].written || self.members[other].written;
+                if written && range.begin.max(other_range.begin) < range.end.min(other_range.end) {
+                    pairs.push((index.min(other), index.max(other)));
+                }
+            }
+        }
+        self.ranges.set(ranges);
+        pairs.sort_unstable();
+        *pairs == *self.expected
     }
 
     /// The nodes of two tensors that overlap, one of which is written to.

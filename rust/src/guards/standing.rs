@@ -449,13 +449,11 @@ impl Standing {
             return Answer::Miss;
         }
         // Memory moves without any word of its tensor's object changing: it is always compared.
-        // SAFETY: as above.
-        if tree
-            .apart()
-            .iter()
-            .any(|group| unsafe { !group.holds(&self.values) })
-        {
-            return Answer::Miss;
+        for group in tree.apart() {
+            // SAFETY: as above.
+            if !unsafe { group.holds(&self.values) } {
+                return Answer::Miss;
+            }
         }
         for (slot, &node) in slots.iter_mut().zip(&self.slots) {
             *slot = self.values[node];
