@@ -41,6 +41,7 @@ def check(
     tolerance: float | None = None,
     references: bool = True,
     frames: tuple[str, ...] = (),
+    forced: bool = True,
     compiler: Compiler | None = None,
 ) -> Report:
     """Run ``program`` ``calls`` times in CPython and compiled, and raise Mismatch on any difference.
@@ -58,6 +59,7 @@ def check(
     references  reference counts of the arguments change as in eager (not compared in the compiling call)
     frames      functions of the program that CPython may enter although nothing breaks (backward of an
                 autograd function, finalisers)
+    forced      also with forced breaks; off only for what docs/limits.md says of values that cross a break
     """
     fullgraph = breaks == 0 if fullgraph is None else fullgraph
     given = {
@@ -69,7 +71,7 @@ def check(
         "backward": backward,
     }
     forced: list[Forced] = []
-    if compiler is None and backend == "eager":
+    if forced and compiler is None and backend == "eager":
 
         def again(compiler: Framelift) -> Report:
             options = {"tolerance": tolerance, "references": references, "frames": frames, "calls": calls}
