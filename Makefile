@@ -4,7 +4,7 @@
 # and the native extension, built with cargo into python/framelift/. What is there already is not made again.
 #
 # Settings: PYTHON (an interpreter, 3.11 to 3.13), TORCH (a version, or none), TESTS (what pytest runs),
-# PYTEST_FLAGS.
+# PYTEST_FLAGS, JOBS (processes that share the tests).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +15,7 @@ MAKEFLAGS += --no-print-directory
 TORCH ?= 2.15.0
 TESTS ?= tests
 PYTEST_FLAGS ?=
+JOBS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
 # What needs no torch.
 BARE_TESTS := tests/frames tests/capture/decode
 
@@ -47,8 +48,11 @@ export PYTHONPATH := $(CURDIR)/python
 # The whole suite is followed by what the other versions of CPython can run.
 test: build
 	@echo "==> tests: $(TESTS) (Python $(PYTHON_VERSION), torch $(TORCH))"
-	@$(VENV_PYTHON) -m pytest $(TESTS) $(PYTEST_FLAGS)
+	@$(VENV_PYTHON) -m pytest $(SHARED) $(TESTS) $(PYTEST_FLAGS)
 	@$(if $(filter tests,$(TESTS)),$(MAKE) others,true)
+
+# By file: the tests of a file may share what its first one has made.
+SHARED = --numprocesses $(JOBS) --dist loadfile
 
 # An interpreter for each other version: one on the path or of pyenv, with headers and venv.
 usable = import ensurepip, os, sys, sysconfig, venv; \
@@ -92,7 +96,7 @@ sanitized: $(REQUIREMENTS) toolchain
 # What make test samples, as a whole: takes many minutes.
 stress: build
 	@echo "==> stress: $(TESTS)"
-	@FRAMELIFT_STRESS=1 $(VENV_PYTHON) -m pytest -m stress $(TESTS) $(PYTEST_FLAGS)
+	@FRAMELIFT_STRESS=1 $(VENV_PYTHON) -m pytest $(SHARED) -m stress $(TESTS) $(PYTEST_FLAGS)
 
 demo: build
 	@echo "==> demo"
@@ -122,7 +126,7 @@ environment: $(REQUIREMENTS)
 
 PACKAGES = torch==$(TORCH) --requirement requirements-dev.txt
 ifeq ($(TORCH),none)
-PACKAGES = "$(shell grep '^pytest>' requirements-dev.txt)"
+PACKAGES = $(foreach package,pytest> pytest-xdist,"$(shell grep '^$(package)' requirements-dev.txt)")
 endif
 
 # One make at a time: clones share the environment. What was interrupted is done again, pip keeps what is good.

@@ -12,6 +12,7 @@ import torch
 
 import framelift
 from framelift._native import CompiledCallable
+from tests.harness.naming import without_addresses
 
 compile_eagerly = functools.partial(framelift.compile, backend="eager")
 ONES = torch.ones(3)
@@ -148,7 +149,7 @@ def test_methods_in_a_class_body():
         (ONES.add, "add"),
         (torch.ops.aten.sin.default, None),
     ],
-    ids=str,
+    ids=without_addresses,
 )
 def test_other_callables(target, name):
     compiled = compile_eagerly(target)

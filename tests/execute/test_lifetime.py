@@ -59,7 +59,8 @@ def level_over(call, *watched: object) -> None:
     """Reference counts of what is watched, and the number of allocated blocks, stay where they are."""
     for _ in range(100):
         call()
-    gc.collect()
+    while gc.collect():
+        """What finalisers of other tests' garbage have let go."""
     counts = [sys.getrefcount(one) for one in watched]
     blocks = sys.getallocatedblocks()
     for _ in range(ROUNDS):

@@ -128,14 +128,6 @@ def storage(x):
     return x.untyped_storage()
 
 
-def where_is_it(x):
-    return torch.nonzero(x)
-
-
-def which_are_there(x):
-    return torch.unique(x)
-
-
 def default_device(x):
     torch.set_default_device("cpu")
 
@@ -182,8 +174,6 @@ def wait(x):
         (run_an_event_loop, reasons.ASYNC_FUNCTION),
         (import_by_name, reasons.IMPORT_RUNS_CODE),
         (storage, reasons.TENSOR_ADDRESS),
-        (where_is_it, reasons.DYNAMIC_OUTPUT_SHAPE),
-        (which_are_there, reasons.DYNAMIC_OUTPUT_SHAPE),
         (default_device, reasons.GLOBAL_STATE),
         (deterministic, reasons.GLOBAL_STATE),
         (except_star, reasons.EXCEPTION_GROUP),

@@ -166,7 +166,7 @@ def collected(a):
 
     class Loud:
         def __del__(self):
-            LOG.append(("collected", gc.collect() >= 0))
+            LOG.append(("collected", gc.collect(1) >= 0))
 
     for number in range(a):
         items = [Loud(), (Loud(), [number]), {number: Loud()}]

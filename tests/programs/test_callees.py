@@ -16,6 +16,7 @@ import torch
 import framelift
 from framelift.observe import reasons
 from tests.harness import check, each, floats, fresh, leaks
+from tests.harness.naming import without_addresses
 
 BREAK = reasons.USER_GRAPH_BREAK.title
 
@@ -479,7 +480,7 @@ def by_modules(levels, cls=Layer):
 
 @pytest.mark.parametrize("levels", range(1, 7))
 @pytest.mark.parametrize(
-    "build", [by_functions, by_modules, functools.partial(by_modules, cls=Derived)], ids=str
+    "build", [by_functions, by_modules, functools.partial(by_modules, cls=Derived)], ids=without_addresses
 )
 def test_every_level_is_captured(build, levels):
     report = check(fresh(lambda: build(levels)), floats(3), graphs=2 * levels + 2, breaks=1, reason=BREAK)
