@@ -1593,6 +1593,25 @@ def run_engine(
     return None if accumulate else tuple(found)
 
 
+def context_members() -> Mapping[str, Any]:
+    """What the contexts of autograd functions have in C, by name, and how functions are applied."""
+    return vars(torch._C._FunctionBase)
+
+
+def context_class(cls: type) -> type:
+    """The class of the contexts of an autograd function."""
+    return cls._backward_cls
+
+
+def function_with(cls: type, forward: Callable[..., Any]) -> Any:
+    """An autograd function like ``cls`` but for its forward: contexts and backward are those of ``cls``."""
+    parts = {name: getattr(cls, name) for name in ("clear_saved_tensors_on_access", "boxed_grads_call")}
+    parts["forward"] = staticmethod(forward)
+    made: Any = type(torch.autograd.Function)(cls.__name__, (torch.autograd.Function,), parts)
+    made._backward_cls = cls._backward_cls
+    return made
+
+
 class RecordOperators(NamedTuple):
     """The operators that begin and end a name for profilers."""
 
@@ -1634,8 +1653,8 @@ def group_tensors() -> Callable[..., Any]:
     return torch._C._group_tensors_by_device_and_dtype
 
 
-def leaves_below(outputs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-    """The leaves that running the engine from these tensors reaches."""
+def history_of(outputs: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], set[type]]:
+    """The leaves that running the engine from these tensors reaches, and the classes of its nodes."""
     found: dict[int, torch.Tensor] = {}
     pending: list[Any] = []
     for output in outputs:
@@ -1652,7 +1671,7 @@ def leaves_below(outputs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
             if following is not None and following not in seen:
                 seen.add(following)
                 pending.append(following)
-    return list(found.values())
+    return list(found.values()), {type(node) for node in seen}
 
 
 def graph_break_functions() -> tuple[Any, ...]:

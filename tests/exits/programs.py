@@ -462,12 +462,13 @@ def _():
         @staticmethod
         def forward(ctx, x):
             ctx.save_for_backward(x)
+            ctx.double = lambda gradient: gradient * 2
             return x * x
 
         @staticmethod
         def backward(ctx, gradient):
             (x,) = ctx.saved_tensors
-            return gradient * 2 * x
+            return ctx.double(gradient) * x
 
     def f(x):
         return Square.apply(x) + 1

@@ -68,6 +68,8 @@ if TYPE_CHECKING:
 
 Operand = tuple[str, Any]
 
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
 POLYFILLS = os.path.dirname(polyfills.__file__)
 """Where the generators are written that stand for iterators of C."""
 
@@ -175,7 +177,10 @@ class ExitWriter:
 
     def _graph_output(self, node: Any) -> Operand:
         if node.graph is not self.vm.graph.graph:
-            raise Break(reasons.NOT_REBUILDABLE, "a tensor of a function transform that leaves it")
+            raise Break(
+                reasons.NOT_REBUILDABLE,
+                "a tensor of a transform, an autograd function or a checkpoint that leaves it",
+            )
         index = self._outputs.get(node)
         if index is None:
             index = self._outputs[node] = len(self.graph_outputs)
@@ -299,6 +304,8 @@ class ExitWriter:
             return self._build_partial(value)
         if issubclass(cls, BaseException):
             return self._build_exception(value)
+        if any(base is not object and not base.__flags__ & HEAP_TYPE for base in cls.__mro__):
+            raise Break(reasons.NOT_REBUILDABLE, f"a {cls.__qualname__}, which has parts in C")
         made = self.emit(("call", const(object.__new__), [const(cls)], ()))
         if self._empty_first:
             self._built[id(value)] = made

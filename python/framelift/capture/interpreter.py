@@ -53,7 +53,8 @@ class Interpreter:
     ``tables``: handlers, polyfills and torch calls by the callable they stand for.
     ``seen`` (real object id → value), ``tensors`` (fake tensor id → value), ``type_lookups``,
     ``type_stores``: what was opened, so that an object has one value. ``gradients``, ``gradient_stores``: the
-    ``.grad`` of tensors by the id of their values (``datamodel/gradients``).
+    ``.grad`` of tensors by the id of their values (``datamodel/gradients``). ``untraced_contexts``: classes
+    of contexts of autograd functions whose backward can't be run during capture, and why.
     ``identities``: values compared by identity; ``key_types``: classes of the keys of outside containers.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
     ``handled_at_start`` until a handler begins or ends.
@@ -77,6 +78,7 @@ class Interpreter:
         self.tensors: dict[int, Tensor] = {}
         self.gradients: dict[int, Value] = {}
         self.gradient_stores: dict[int, SlotStore] = {}
+        self.untraced_contexts: dict[type, str] = {}
         self.type_lookups: dict[tuple, tuple] = {}
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}
@@ -110,7 +112,7 @@ class Interpreter:
         """The codes of the active callees that have frames of their own, and are compiled in them, when the
         captured frame's instruction is performed outside of a capture. What a function transform calls stays
         in CPython."""
-        if self.graph.parent is not None:
+        if self.graph.in_transform:
             return ()
         callees = []
         for frame in self.frames[1:]:

@@ -33,6 +33,7 @@ from framelift.graph.nodes import (
     PLAIN_ARGUMENTS,
     PLAIN_RESULTS,
     SIZE_READERS,
+    UNTRACED,
     drop_unused,
     enter_inference_mode,
     exit_inference_mode,
@@ -162,6 +163,7 @@ class GraphBuilder:
         "_symbols",
         "assumed",
         "check",
+        "in_transform",
         "parent",
     )
 
@@ -172,9 +174,11 @@ class GraphBuilder:
         scalar_outputs: bool = False,
         dynamic_outputs: bool = False,
         parent: GraphBuilder | None = None,
+        transforms: bool = False,
     ) -> None:
         self.check = check
         self.parent = parent
+        self.in_transform: bool = transforms or (parent is not None and parent.in_transform)
         self._lifted: dict[fx.Node, fx.Node] = {}
         if parent is None:
             self._metadata = Metadata(scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs)
@@ -326,9 +330,10 @@ class GraphBuilder:
         self._symbols.unbacked[torch_internals.symbolic_expression(symbolic)] = node
         return node
 
-    def leaves_below(self, nodes: Sequence[fx.Node]) -> list[torch.Tensor]:
-        """The fakes of the leaves that running the engine from these nodes' tensors reaches."""
-        return torch_internals.leaves_below([node.meta[EXAMPLE] for node in nodes])
+    def history_of(self, nodes: Sequence[fx.Node]) -> tuple[list[torch.Tensor], set[type]]:
+        """What running the engine from these nodes' tensors reaches: the fakes of leaves, and the classes of
+        the nodes of autograd."""
+        return torch_internals.history_of([node.meta[EXAMPLE] for node in nodes])
 
     def store_gradient(self, tensor: fx.Node, gradient: fx.Node | None) -> fx.Node:
         """Record ``tensor.grad = gradient``."""
@@ -477,9 +482,12 @@ class GraphBuilder:
 
     # --- bodies of function transforms -------------------------------------------------------------------
 
-    def body(self) -> GraphBuilder:
-        """A builder for a function that a transform calls: it takes nodes of this one as further inputs."""
-        return GraphBuilder(parent=self)
+    def body(self, *, transforms: bool = False) -> GraphBuilder:
+        """A builder for what a node calls: it takes nodes of this one as further inputs.
+
+        With ``transforms`` a function transform calls it, with tensors of a level of its own.
+        """
+        return GraphBuilder(parent=self, transforms=transforms)
 
     def body_input(self, example: torch.Tensor) -> fx.Node:
         """A placeholder of a body for an argument of its function."""
@@ -500,9 +508,9 @@ class GraphBuilder:
             )
         return found
 
-    def finish_body(self, outputs: Sequence[fx.Node]) -> tuple[fx.GraphModule, list[fx.Node]]:
+    def finish_body(self, outputs: Sequence[fx.Node | Number]) -> tuple[fx.GraphModule, list[fx.Node]]:
         """A body's module, and the nodes of the graph around it that are its further inputs, in order."""
-        self._graph.output(tuple(map(self._lift, outputs)))
+        self._graph.output(tuple(self._lift(item) if isinstance(item, fx.Node) else item for item in outputs))
         for node in self._graph.nodes:
             node.meta.clear()  # the examples are of levels that end with the transform
         return torch_internals.graph_module(self._graph, "FrameliftBody"), list(self._lifted)
@@ -527,6 +535,24 @@ class GraphBuilder:
     ) -> fx.Node:
         """Record the call of a transform whose answer is known."""
         return self._record("call_function", target, tuple(inputs), {}, answer)
+
+    def run_body(self, function: Callable[[], Any], inputs: Callable[[], Sequence[fx.Node]]) -> Answer:
+        """``run_transform`` for a call that hands tensors through as they are, and may write to them."""
+        value, random, written = self._metadata.run_transform(function)
+        reached = {
+            torch_internals.storage_key(tensor) for tensor in tensors_in(self._values(tuple(inputs())))
+        }
+        self._metadata.written |= written & reached
+        return Answer(value, not written.isdisjoint(reached), random)
+
+    def call_body(
+        self, target: Callable[..., Any], inputs: Sequence[fx.Node], answer: Answer, untraced: str
+    ) -> fx.Node:
+        """Record the call of a body whose answer is known; ``untraced``: why a compiler must not trace it."""
+        node = self._record("call_function", target, tuple(inputs), {}, answer)
+        if untraced:
+            node.meta[UNTRACED] = untraced
+        return node
 
     # --- symbolic numbers --------------------------------------------------------------------------------
 

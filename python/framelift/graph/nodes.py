@@ -24,6 +24,9 @@ EFFECT = "framelift_effect"
 a tensor or draws random numbers, "state" if it changes something else, "check" if it raises where the graph
 does not apply."""
 
+UNTRACED = "framelift_untraced"
+"""The key of ``fx.Node.meta`` of the reason why a compiler must not trace a node that has a body."""
+
 enter_inference_mode = torch_internals.enter_inference_mode
 exit_inference_mode = torch_internals.exit_inference_mode
 
@@ -91,7 +94,7 @@ def why_not_traced(node: fx.Node) -> str:
         return "the graph runs autograd's engine itself, and leaves gradients on the leaves"
     if isinstance(node.meta.get(EXAMPLE), torch.SymFloat) and node.target == "item":
         return "the graph gives a number from a tensor's data to Python"
-    return ""
+    return node.meta.get(UNTRACED, "")
 
 
 def changes_tensor_state(node: fx.Node) -> bool:

@@ -319,9 +319,10 @@ NUMPY = reason(
     "Convert outside the compiled function with `torch.from_numpy`, and use torch's functions inside.",
 )
 AUTOGRAD_FUNCTION = reason(
-    "FL139", "autograd-function", "`torch.autograd.Function` with a backward of its own",
-    "Its forward and backward have to be captured as a pair.",
-    "Call it outside the compiled function.",
+    "FL139", "autograd-function", "`torch.autograd.Function` that can't be one node",
+    "Its context keeps an object or a function, which a graph can't hold; it is in a function transform, or "
+    "`apply` gets keywords.",
+    "Keep tensors, numbers and texts on the context; give `apply` its arguments by position.",
 )
 FUNCTION_TRANSFORM = reason(
     "FL140", "function-transform", "Function transform (`vmap`, `grad`, `jvp`, ...) or higher-order operator",

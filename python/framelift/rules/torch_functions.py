@@ -380,7 +380,7 @@ METHODS = (
         "torch._C",
         "_FunctionBase.apply",
         _BUILTIN,
-        "an autograd function is not captured yet",
+        "an autograd function is one node of the graph",
         reasons.AUTOGRAD_FUNCTION,
     ),
     Rows("torch", "device.__enter__ device.__exit__", _DISALLOWED, _FUNCTION_MODE, reasons.GLOBAL_STATE),

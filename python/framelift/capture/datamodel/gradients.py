@@ -80,7 +80,10 @@ def make_store(vm, tensor: Tensor, value: Value) -> None:
 def run_engine(vm, outputs: list[Tensor], arguments: tuple[Any, ...], *, accumulate: bool) -> Value:
     """A run of the engine from ``outputs``; ``arguments`` are those of the graph's call."""
     refuse_in_transform(vm, "autograd's engine")
-    leaves = [leaf_of(vm, example) for example in vm.graph.leaves_below([item.node for item in outputs])]
+    examples, passed = vm.graph.history_of([item.node for item in outputs])
+    for context in passed & vm.untraced_contexts.keys():
+        raise Break(reasons.BACKWARD, vm.untraced_contexts[context])
+    leaves = [leaf_of(vm, example) for example in examples]
     for leaf in leaves:
         require_no_hooks(vm, leaf)
     if not accumulate:

@@ -2,13 +2,23 @@
 
 from framelift import torch_internals
 from framelift.capture.natives.registry import marked
-from framelift.capture.torch_calls import autograd, checks, controls, sizes, state, tensors, transforms
+from framelift.capture.torch_calls import (
+    autograd,
+    checks,
+    controls,
+    functions,
+    sizes,
+    state,
+    tensors,
+    transforms,
+)
 
 TORCH_CALLS = [
     *marked(autograd),
     *autograd.captured_functions(),
     *marked(checks),
     *marked(controls),
+    *marked(functions),
     *marked(sizes),
     *marked(state),
     *marked(tensors),

@@ -9,7 +9,6 @@ ways are further inputs of the body.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,20 +17,13 @@ from torch import fx
 from framelift.capture.datamodel import calls, constants, mapping, tensors
 from framelift.capture.natives.registry import native
 from framelift.capture.polyfills.registry import apply_transform
-from framelift.capture.values import Constant, DictObject, ListObject, Symbol, Tensor, TupleObject, Value
-from framelift.capture.values.objects import type_of
+from framelift.capture.torch_calls.nests import filled, pattern_of, value_of, without_tensors
+from framelift.capture.values import Tensor, Value
 from framelift.graph import GraphBuilder
 from framelift.graph.errors import CallFailed
 from framelift.graph.metadata import classify
 from framelift.observe import reasons
 from framelift.observe.errors import Break
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """The place of a tensor in a nest of containers: its number."""
-
-    index: int
 
 
 @native(apply_transform)
@@ -99,7 +91,7 @@ class Transform:
     def capture_body(self, args: tuple, kwargs: dict) -> object:
         """Interpret the function on what the transform hands in, in a graph of its own."""
         vm = self.vm
-        builder = vm.graph = self.outer.body()
+        builder = vm.graph = self.outer.body(transforms=True)
         try:
             found: list[torch.Tensor] = []
             shape = without_tensors((args, kwargs), found)
@@ -118,68 +110,6 @@ class Transform:
         finally:
             vm.graph = self.outer
         return filled(self.outputs, [item.example for item in outputs])
-
-
-def pattern_of(vm, value: Value, found: list[Tensor]) -> Any:
-    """A nest of containers with holes for its tensors, which are put behind ``found``."""
-    value = vm.look(value)
-    match value:
-        case Tensor():
-            found.append(value)
-            return Hole(len(found) - 1)
-        case TupleObject() if value.cls is tuple:
-            return tuple(pattern_of(vm, item, found) for item in value.items)
-        case ListObject() if value.cls is list:
-            return [pattern_of(vm, item, found) for item in value.items]
-        case DictObject() if value.cls is dict:
-            pairs = mapping.items(vm, value)
-            return {constants.required(vm, key, "a key"): pattern_of(vm, item, found) for key, item in pairs}
-        case Constant():
-            return value.value
-        case Symbol():
-            return vm.specialize(value)
-    raise Break(reasons.FUNCTION_TRANSFORM, f"a {type_of(value).__qualname__} as argument or result")
-
-
-def filled(pattern: Any, tensors: list) -> Any:
-    """A pattern with tensors in its holes."""
-    match pattern:
-        case Hole():
-            return tensors[pattern.index]
-        case tuple() | list():
-            return type(pattern)(filled(item, tensors) for item in pattern)
-        case dict():
-            return {key: filled(item, tensors) for key, item in pattern.items()}
-    return pattern
-
-
-def without_tensors(value: Any, found: list[torch.Tensor]) -> Any:
-    """The pattern of a nest of real containers, whose tensors are put behind ``found``."""
-    if isinstance(value, torch.Tensor):
-        found.append(value)
-        return Hole(len(found) - 1)
-    if type(value) in (tuple, list):
-        return type(value)(without_tensors(item, found) for item in value)
-    if type(value) is dict:
-        return {key: without_tensors(item, found) for key, item in value.items()}
-    return value
-
-
-def value_of(vm, pattern: Any, values: list[Value]) -> Value:
-    """The value of a pattern."""
-    match pattern:
-        case Hole():
-            return values[pattern.index]
-        case tuple():
-            return TupleObject([value_of(vm, item, values) for item in pattern])
-        case list():
-            return ListObject([value_of(vm, item, values) for item in pattern])
-        case dict():
-            return mapping.from_pairs(
-                vm,
-                [(constants.from_host(vm, key), value_of(vm, item, values)) for key, item in pattern.items()],
-            )
-    return constants.from_host(vm, pattern)
 
 
 def runner(
