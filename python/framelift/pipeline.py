@@ -30,6 +30,7 @@ from framelift.children import SUSPENDED, Children
 from framelift.config import config
 from framelift.graph.shapes import describe_binding
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
+from framelift.guards.collect import same_demand
 from framelift.guards.conditions import is_expressible
 from framelift.guards.failure import GuardFailure
 from framelift.guards.spelling import spell_condition
@@ -476,7 +477,7 @@ def check_reference(entry: _native.Entry, arguments: tuple[object, ...], name: s
     same = (
         expected is not None
         and found is not None
-        and all(a is b for a, b in zip(expected, found, strict=True))
+        and all(map(same_demand, expected, found))  # a number may be made anew by each reading
     )
     if not same:
         raise InternalError("guards", f"compiling {name}: the two guard engines disagree")

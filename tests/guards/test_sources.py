@@ -127,6 +127,7 @@ TABLE = [
     (sources.Descriptor(VALUE, FIELD, "field"), [slotted(MARK)], [Slotted(), slotted(None), Plain()]),
     (sources.Descriptor(VALUE, PARTIAL, "func"), [], [functools.partial(print), 1]),
     (sources.Descriptor(VALUE, Pair.first, "first"), [Pair(MARK, 0)], [Pair(0, MARK), 1]),
+    (sources.Reading(VALUE), [([MARK] * 9).pop], [([0] * 9).pop, [].pop, function, closure, None]),
     (sources.Held(MARK, "MARK"), [None], []),
     (sources.HandledException(), [], [None]),
 ]

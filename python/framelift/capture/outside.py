@@ -44,6 +44,7 @@ from framelift.guards.sources import (
     Held,
     InstanceDict,
     ListItem,
+    Reading,
     SequenceItem,
     Source,
     TupleItem,
@@ -290,6 +291,11 @@ def function_value(vm: Interpreter, real: types.FunctionType, source: Source) ->
         real=real,
         source=source,
     )
+
+
+def reading(function: types.BuiltinFunctionType) -> Lazy:
+    """What a C function without arguments tells of a setting; asked again at every call."""
+    return Lazy(function(), Reading(Held(function, function.__name__)))
 
 
 def open_namespace(vm: Interpreter, namespace: dict, name: str) -> DictObject:

@@ -48,6 +48,8 @@ def describe_access(source: Source, node_of: Callable[[Source], int]) -> Descrip
             return ("cell_contents",)
         case sources.Referent():
             return ("referent",)
+        case sources.Reading():
+            return ("reading",)
         case sources.FunctionField(_, name):
             return ("function_field", name)
         case sources.Descriptor(_, descriptor):
@@ -214,6 +216,7 @@ class BuiltGuards:
 def build(guards: GuardSet, argument_count: int) -> BuiltGuards:
     """The native tree for calls with ``argument_count`` bound arguments."""
     torch_state.calibrate()
+    guards.settle()
     nodes = Nodes()
     for source, guard in guards.guards:
         nodes.guard(source, guard)

@@ -7,6 +7,7 @@ shapes. ``build`` then turns it into the native tree; ``ReferenceTree`` checks t
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -15,12 +16,14 @@ import torch
 
 from framelift import _native, torch_internals
 from framelift.guards import torch_state
-from framelift.guards.kinds import Guard, TensorMatch
-from framelift.guards.sources import Source
+from framelift.guards.kinds import Equals, Guard, TensorMatch
+from framelift.guards.sources import Held, Reading, Source
 from framelift.guards.spelling import spell_condition, spell_guard
 
 EVERY_INPUT = ("size", "stride", "storage_offset", "int", "float")
 """What a symbol can be read from."""
+NEVER = -1
+"""No token of ``abc`` is negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class GuardSet:
         "distinct_groups",
         "guards",
         "memory_groups",
+        "registrations",
         "state",
     )
 
@@ -139,6 +143,8 @@ class GuardSet:
         self.bindings: dict[sympy.Symbol, Binding] = {}
         self.conditions: dict[sympy.Basic, None] = {}
         self.state: _native.TorchState | None = None
+        self.registrations: dict[tuple[type, type], bool] = {}
+        """Whether the first class is one of the second, where that one says so itself."""
         self._by_source: dict[Source, list[Guard]] = {}
 
     def add(self, source: Source, guard: Guard) -> None:
@@ -185,6 +191,19 @@ class GuardSet:
         expression = sympy.sympify(expression)
         if expression is not sympy.true:
             self.conditions.setdefault(expression)
+
+    def subclass(self, cls: type, abstract: type, expected: bool) -> None:
+        """``issubclass(cls, abstract)`` must be what it is now, whatever is registered with ``abstract``."""
+        self.registrations[cls, abstract] = expected
+
+    def settle(self) -> None:
+        """State what must not be stated before the last import of a compilation: that no class has been
+        registered with an abstract one since."""
+        if self.registrations:
+            kept = all(issubclass(*pair) is expected for pair, expected in self.registrations.items())
+            self.registrations.clear()
+            source = Reading(Held(abc.get_cache_token, "abc.get_cache_token"))
+            self.add(source, Equals(abc.get_cache_token() if kept else NEVER))
 
     def require_state(self) -> None:
         """Torch's state of this thread must be at every call what it is now."""

@@ -105,6 +105,13 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
             if type(parent) is not weakref.ref or (found := parent()) is None:
                 raise FetchError
             return found
+        case sources.Reading():
+            if type(parent) is not types.BuiltinFunctionType:
+                raise FetchError
+            try:
+                return parent()
+            except Exception:
+                raise FetchError from None
         case sources.FunctionField(_, name):
             if type(parent) is not types.FunctionType:
                 raise FetchError

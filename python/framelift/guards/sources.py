@@ -170,6 +170,15 @@ class Referent(Link):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading(Link):
+    """``base()`` of a C function that only tells a setting of the process, such as
+    ``sys.getrecursionlimit``."""
+
+    def __str__(self) -> str:
+        return f"{self.base}()"
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionField(Link):
     """A field of a Python function: code, defaults, kwdefaults, closure or globals."""
 

@@ -36,6 +36,7 @@ class Rows:
     breaks_with: Reason | None = None
     state_setter: bool = False
     constant_result: bool = False
+    reads_setting: bool = False
 
 
 @final
@@ -56,6 +57,7 @@ def rule_of(rows: Rows, table: str) -> Rule:
         f"rules/{table}.py",
         state_setter=rows.state_setter,
         constant_result=rows.constant_result,
+        reads_setting=rows.reads_setting,
         breaks_with=rows.breaks_with,
     )
 

@@ -56,6 +56,10 @@ class Rule:
     """For BUILTIN: capture may call it when its arguments are constants, and its result is a constant of the
     graph. What such a result depends on is guarded, or does not change while a process runs.
     """
+    reads_setting: bool = False
+    """For BUILTIN: a C function that tells a setting of the process and does nothing else; an entry holds
+    while it tells the same.
+    """
     target: object | None = None
     """A wrapper's own callable, to be treated in its place."""
     breaks_with: Reason | None = None

@@ -11,43 +11,55 @@ from framelift.rules.rows import Rows
 from framelift.rules.rule import RuleKind
 
 _READ = "it reads state that is guarded"
+_ASKED = "each call asks it again"
 _SET = "it sets state of the thread: the graph sets it too"
 
 READERS = (
     Rows(
         "torch",
         "is_grad_enabled is_inference_mode_enabled get_default_dtype is_autocast_enabled "
-        "is_autocast_*enabled get_autocast_dtype get_autocast_*dtype is_anomaly_enabled "
+        "is_autocast_cpu_enabled is_autocast_cache_enabled get_autocast_dtype get_autocast_gpu_dtype "
+        "get_autocast_cpu_dtype is_anomaly_enabled "
         "is_anomaly_check_nan_enabled",
         RuleKind.BUILTIN,
         _READ,
         constant_result=True,
     ),
     Rows(
-        "torch",
-        "get_num_threads get_num_interop_threads",
-        RuleKind.BUILTIN,
-        "the size of a pool of threads",
-        constant_result=True,
-    ),
-    Rows(
         "torch._C",
-        "_get_*_enabled _get_*_tf32 _get_cudnn_* _get_mkldnn_* _get_onednn_* _get_cublas_* _get_cublaslt_* "
-        "_get_deterministic_* _get_default_device _get_float32_matmul_precision _get_*_preferred_backend "
-        "_get_blas_default_backend _get_math_sdp_* _get_sdp_priority_order _get_cpu_* _get_warnAlways "
-        "_get_qengine _get_fp32_precision_getter _get_miopen_immediate _get_nnpack_enabled "
-        "_get_privateuse1_backend_name _get_sm_carveout_experimental _supported_qengines "
-        "_is_xnnpack_enabled _get_backcompat_* _get_autograd_fallback_mode _get_all_dtypes",
+        "_get_deterministic_* _get_cudnn_enabled _get_cudnn_benchmark _get_cudnn_deterministic "
+        "_get_mkldnn_enabled _get_mkldnn_deterministic "
+        "_get_*_sdp_enabled _get_cublas_allow_fp16_accumulation "
+        "_get_cpu_allow_fp16_reduced_precision_reduction _get_default_device "
+        "_get_float32_matmul_precision _is_any_autocast_enabled _is_fwd_grad_enabled "
+        "_is_multithreading_enabled _is_view_replay_enabled _is_grad_layout_enforcement_enabled "
+        "_meta_in_tls_dispatch_include _functionalization_reapply_views_tls",
         RuleKind.BUILTIN,
         _READ,
         constant_result=True,
     ),
     Rows(
         "torch._C",
-        "_is_any_autocast_enabled _is_autocast_available _autocast_supported_devices _is_fwd_grad_enabled "
-        "_is_multithreading_enabled _is_view_replay_enabled _is_grad_layout_enforcement_enabled "
-        "_check_sparse_tensor_invariants _meta_in_tls_dispatch_include _only_lift_cpu_tensors "
-        "_functionalization_reapply_views_tls",
+        "_get_privateuse1_backend_name _get_all_dtypes _supported_qengines _is_xnnpack_enabled "
+        "_is_autocast_available _autocast_supported_devices",
+        RuleKind.BUILTIN,
+        "it tells what this torch was built with",
+        constant_result=True,
+    ),
+    Rows("torch", "get_num_threads get_num_interop_threads", RuleKind.BUILTIN, _ASKED, reads_setting=True),
+    Rows(
+        "torch._C",
+        "_get_*_enabled _get_*_tf32 _get_cudnn_* _get_mkldnn_* _get_onednn_* _get_cublas_* _get_cublaslt_* "
+        "_get_*_preferred_backend _get_blas_default_backend _get_math_sdp_* _get_sdp_priority_order "
+        "_get_warnAlways _get_qengine _get_miopen_immediate _get_sm_carveout_experimental _get_backcompat_* "
+        "_get_autograd_fallback_mode _check_sparse_tensor_invariants _only_lift_cpu_tensors",
+        RuleKind.BUILTIN,
+        _ASKED,
+        reads_setting=True,
+    ),
+    Rows(
+        "torch._C",
+        "_get_fp32_precision_getter",
         RuleKind.BUILTIN,
         _READ,
         constant_result=True,

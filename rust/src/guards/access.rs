@@ -39,6 +39,7 @@ pub enum Access {
     TypeOf,
     CellContents,
     Referent,
+    Reading,
     FunctionField(FunctionField),
     Member(Member),
     Descriptor(Descriptor),
@@ -106,6 +107,7 @@ impl Access {
             "type_of" => Self::TypeOf,
             "cell_contents" => Self::CellContents,
             "referent" => Self::Referent,
+            "reading" => Self::Reading,
             "function_field" => {
                 Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?)
             }
@@ -184,6 +186,7 @@ impl Access {
                 | Self::TupleItem(_)
                 | Self::SequenceItem(_)
                 | Self::Referent
+                | Self::Reading
                 | Self::Descriptor(_) => Stands::No,
             }
         }
@@ -237,6 +240,7 @@ impl Access {
                     }
                 }
                 Self::Referent => referent(parent, owned),
+                Self::Reading => reading(parent, owned),
                 Self::FunctionField(field) => field.fetch(parent),
                 Self::Member(member) => member.fetch(parent),
                 Self::Descriptor(descriptor) => descriptor.fetch(parent, owned),
@@ -393,6 +397,26 @@ pub unsafe fn storage_type(class: *mut ffi::PyTypeObject) -> *mut ffi::PyTypeObj
         } else {
             null_mut()
         }
+    }
+}
+
+/// What a C function without arguments tells, kept for the walk; null where it raises.
+///
+/// # Safety
+/// As for [`Access::fetch`]; capture names only functions that read a setting and run no user code.
+unsafe fn reading(function: Object, owned: &mut Released) -> Object {
+    // SAFETY: the exact type is checked; an error is dropped, a new reference is handed on.
+    unsafe {
+        if ffi::Py_TYPE(function) != &raw mut ffi::PyCFunction_Type {
+            return null_mut();
+        }
+        let value = without_collector(|| ffi::PyObject_CallNoArgs(function));
+        if value.is_null() {
+            ffi::PyErr_Clear();
+        } else {
+            owned.push(value);
+        }
+        value
     }
 }
 

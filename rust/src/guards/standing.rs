@@ -77,14 +77,18 @@ impl Words {
         }
     }
 
-    /// The object keeps its type. Of one and the same object, only a class made in Python can be exchanged.
+    /// The object keeps its type. Of one and the same object, only a class made in Python can be exchanged, and
+    /// that of a module for one.
     ///
     /// # Safety
     /// As for [`Self::keep`].
     pub unsafe fn keep_type(&mut self, object: Object, firm: bool) {
         // SAFETY: the caller's promise.
         unsafe {
-            if !firm || (*ffi::Py_TYPE(object)).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 {
+            let class = ffi::Py_TYPE(object);
+            let exchangeable =
+                (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 || class == &raw mut ffi::PyModule_Type;
+            if !firm || exchangeable {
                 self.keep(&raw const (*object).ob_type);
             }
         }

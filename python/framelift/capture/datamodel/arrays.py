@@ -46,6 +46,8 @@ LEFT_OUT = frozenset([
     "__array__", "__array_ufunc__", "__array_function__", "__dlpack__", "__reduce__", "__reduce_ex__",
     "setflags", "resize", "empty", "empty_like", "__iter__", "getfield", "base", "ctypes", "data",
     "flat", "nditer",
+    # Text follows the print options, which no entry guards.
+    "__str__", "__repr__", "__format__", "array2string", "array_repr", "array_str",
 ])
 # fmt: on
 """Functions and methods that do more than compute, or whose results hold no numbers of their own."""

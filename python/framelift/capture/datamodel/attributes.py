@@ -174,9 +174,9 @@ def find_plain(vm, value: Value, cls: type, name: str) -> Value | None:
 def is_data_descriptor(vm, raw: object) -> bool:
     """Whether a raw class attribute takes precedence over the instance's dictionary."""
     cls = type(raw)
-    if cls in METHOD_TYPES:
+    if cls in METHOD_TYPES or lookup(vm, cls, "__get__") is ABSENT:
         return False
-    return hasattr(cls, "__get__") and (hasattr(cls, "__set__") or hasattr(cls, "__delete__"))
+    return lookup(vm, cls, "__set__") is not ABSENT or lookup(vm, cls, "__delete__") is not ABSENT
 
 
 def bind(vm, raw: object, owner: Value, cls: type, name: str, after: type | None = None) -> Value:
@@ -388,14 +388,17 @@ MEMBERS = {
 
 def find_on_module(vm, module: Constant, name: str) -> Value | None:
     """An attribute of a module: its dictionary, then its own ``__getattr__``."""
+    cls = type(module.value)
+    vm.guards.add(Held(module.value, module.value.__name__), kinds.TypeIs(cls))
     attributes = outside.instance_dict(vm, module)
+    inherited = lookup(vm, cls, name)
+    if cls is not types.ModuleType and inherited is not ABSENT and is_data_descriptor(vm, inherited):
+        return get_descriptor(vm, inherited, module, cls, name)
     found = mapping.get(vm, attributes, name)
     if found is not None:
         return found
     if name == "__dict__":
         return attributes
-    cls = type(module.value)
-    inherited = lookup(vm, cls, name)
     if inherited is not ABSENT:
         return bind(vm, inherited, module, cls, name)
     fallback = mapping.get(vm, attributes, "__getattr__")
@@ -438,9 +441,14 @@ def class_member(vm, cls: type, name: str, descriptor) -> Value | None:
     if name in ("__mro__", "__bases__", "__base__"):
         vm.guards.add(held_type(cls), kinds.Mro(cls.__mro__))
     try:
-        return outside.literal(descriptor.__get__(cls))
+        found = descriptor.__get__(cls)
     except AttributeError:
         return None
+    if name in ("__module__", "__doc__") and name in cls.__dict__:
+        lookup(vm, cls, name)
+    elif name in ("__name__", "__qualname__") and not cls.__flags__ & IMMUTABLE_TYPE:
+        return Lazy(found, Descriptor(held_type(cls), descriptor, name))
+    return outside.literal(found)
 
 
 def bind_to_class(vm, raw: object, cls: type, name: str) -> Value:

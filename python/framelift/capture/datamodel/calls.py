@@ -84,6 +84,8 @@ def by_rule(vm, real: object, arguments: list[Value], keywords: dict[str, Value]
         return call(
             vm, Lazy(rule.target, Held(rule.target, qualified_name(rule.target))), arguments, keywords
         )
+    if rule.reads_setting and not arguments and not keywords:
+        return outside.reading(real)
     if rule.constant_result:
         return constants.fold(vm, real, arguments, keywords)
     match rule.kind:

@@ -106,6 +106,8 @@ def numeric(vm, function, left: Value, right: Value) -> Value | None:
     if isinstance(left, Tensor) or isinstance(right, Tensor):
         if is_tensor_operand(left) and is_tensor_operand(right):
             return tensors.graph_call(vm, function, [left, right], {})
+        if isinstance(left, Tensor) and issubclass(type_of(right), (int, float, complex)):
+            raise Break(reasons.UNSUPPORTED_ARGUMENT, f"a {type_of(right).__qualname__} beside a tensor")
         return None
     if isinstance(left, Constant) and isinstance(right, Constant):
         if is_data(left.value) and is_data(right.value):

@@ -9,7 +9,7 @@ from framelift.capture.datamodel import mapping
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import raised
 from framelift.capture.handlers.registry import handler
-from framelift.capture.values import EMPTY, CellObject, Constant, DictObject
+from framelift.capture.values import EMPTY, CellObject, Constant, DictObject, FunctionObject
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -136,15 +136,16 @@ def global_value(vm, frame, name: str):
     namespace = frame.function.globals
     value = mapping.get(vm, namespace, name)
     if value is None:
-        value = mapping.get(vm, builtin_namespace(vm), name)
+        value = mapping.get(vm, builtin_namespace(vm, frame.function), name)
     if value is None:
         raise raised(NameError, f"name '{name}' is not defined")
     return value
 
 
-def builtin_namespace(vm) -> DictObject:
-    """The dictionary of the ``builtins`` module."""
-    return outside.open_namespace(vm, vars(builtins), "builtins")
+def builtin_namespace(vm, function: FunctionObject) -> DictObject:
+    """The dictionary of the ``builtins`` module, unless the function was made to know others."""
+    known = vars(builtins) if function.real is None else function.real.__builtins__
+    return outside.open_namespace(vm, known, "builtins")
 
 
 @handler(op.StoreGlobal)

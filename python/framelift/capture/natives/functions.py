@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _operator
 import _thread
+import abc
 import builtins
 import functools
 import types
@@ -88,13 +89,19 @@ HOST_METACLASSES = frozenset(
 
 
 def class_check(vm, cls: type, real: object) -> bool:
-    """``issubclass(cls, real)`` on real classes; the class's order is guarded where it can change."""
+    """``issubclass(cls, real)`` on real classes; the class's order is guarded where it can change, and what
+    is registered with an abstract class."""
     if cls.__flags__ & (1 << 9):
         vm.guards.add(attributes.held_type(cls), kinds.Mro(cls.__mro__))
+    if getattr(real, "_is_protocol", False):
+        raise Break(reasons.UNSUPPORTED_CALL, f"a check for the protocol {real.__qualname__}")
     try:
-        return issubclass(cls, real)
+        found = issubclass(cls, real)
     except TypeError as error:
         raise raised(TypeError, *error.args) from None
+    if isinstance(real, abc.ABCMeta):
+        vm.guards.subclass(cls, real, found)
+    return found
 
 
 @native(issubclass)

@@ -11,7 +11,7 @@ import types
 import weakref
 
 from framelift.capture import outside
-from framelift.capture.datamodel import constants, mapping
+from framelift.capture.datamodel import mapping
 from framelift.capture.exceptions import details
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
@@ -81,4 +81,4 @@ def exception_info(vm, arguments, keywords):
 
 @native(sys.getrecursionlimit)
 def recursion_limit(vm, arguments, keywords):
-    return constants.run(vm, sys.getrecursionlimit, [], {})
+    return outside.reading(sys.getrecursionlimit)
