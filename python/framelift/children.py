@@ -22,7 +22,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from framelift import _native, rules
+from framelift import _native, rules, torch_internals
 from framelift.config import config
 from framelift.rules import RuleKind
 from framelift.rules.markers import MARKERS
@@ -51,6 +51,8 @@ LIBRARIES = sys.stdlib_module_names | {"torch"}
 
 def decide(function: types.FunctionType) -> FrameDecision:
     """What becomes of a function's frames."""
+    if torch_internals.is_compiled_code(function):
+        return FrameDecision.DISARMS  # autograd's engine runs it, where a break calls backward()
     rule = rules.lookup(function)
     if rule.kind is RuleKind.SKIP and rule.recursive:
         return FrameDecision.DISARMS

@@ -174,7 +174,8 @@ class Compilation:
         count("frames", "total")
         try:
             start = ResumePoint(self.function, offset, self.takes_function)
-            entry = self.make_entry(start, arguments, record)
+            with torch_internals.without_saved_tensors_hooks():
+                entry = self.make_entry(start, arguments, record)
         except (Unsupported, BackendFailed, ConstraintViolated, Misuse, InternalError):
             raise
         except UserBackendError as error:
@@ -417,6 +418,7 @@ def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, e
 
 
 _native.set_graph_error_hook(note_graph_error)
+_native.set_repeat_question(torch_internals.no_saved_tensors_hooks)
 _native.set_tracer_switch(torch_internals.tracer_switch())
 
 

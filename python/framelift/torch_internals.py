@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 import threading
 import types
@@ -991,6 +992,22 @@ def generate_code(module: GraphModule) -> None:
     real_recompile = getattr(module, "real_recompile", None)
     if real_recompile is not None:
         real_recompile()
+    vars(type(module))["forward"].__globals__["__name__"] = GRAPH_CODE
+
+
+GRAPH_CODE = "framelift.graphs"
+"""The name of the module to which the generated code of graphs belongs."""
+
+COMPILERS = tuple(
+    os.path.join(os.path.dirname(torch.__file__), *path, "")
+    for path in (("_functorch", "_aot_autograd"), ("_inductor",))
+)
+
+
+def is_compiled_code(function: types.FunctionType) -> bool:
+    """Whether a function is what a compiler made of a program, or belongs to what runs that."""
+    is_graph = function.__globals__.get("__name__") == GRAPH_CODE
+    return is_graph or function.__code__.co_filename.startswith(COMPILERS)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -1610,6 +1627,42 @@ def function_with(cls: type, forward: Callable[..., Any]) -> Any:
     made: Any = type(torch.autograd.Function)(cls.__name__, (torch.autograd.Function,), parts)
     made._backward_cls = cls._backward_cls
     return made
+
+
+def checkpoint_function() -> Callable[..., Any]:
+    """``torch.utils.checkpoint.checkpoint``."""
+    return torch.utils.checkpoint.checkpoint
+
+
+def run_checkpoint(function: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    """A checkpointed call, without the wrapper that keeps it from torch's own compiler."""
+    return checkpoint_function().__wrapped__(function, *arguments, **options)
+
+
+def reentrant_context() -> type:
+    """The class of the nodes of autograd that reentrant checkpoints leave."""
+    return torch.utils.checkpoint.CheckpointFunction._backward_cls
+
+
+def no_saved_tensors_hooks() -> bool:
+    """Whether the program has no hooks for what autograd saves: they have seen a graph that raised, or raised
+    themselves, as those of a checkpoint do when they have seen enough."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is None
+
+
+@contextmanager
+def without_saved_tensors_hooks() -> Iterator[None]:
+    """Autograd's hooks for what it saves, which belong to the program, are off: they would be given fakes."""
+    autograd = torch._C._autograd
+    hooks = []
+    while (top := autograd._top_saved_tensors_default_hooks(True)) is not None:
+        hooks.append(top)
+        autograd._pop_saved_tensors_default_hooks()
+    try:
+        yield
+    finally:
+        for pack, unpack in reversed(hooks):
+            autograd._push_saved_tensors_default_hooks(pack, unpack)
 
 
 class RecordOperators(NamedTuple):

@@ -14,7 +14,7 @@ mod compiling;
 mod failures;
 mod fingerprint;
 mod foreign_tracer;
-mod graph_errors;
+pub mod graph_errors;
 mod resume_points;
 mod type_object;
 
@@ -133,5 +133,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(forget_children, module)?)?;
     module.add_function(wrap_pyfunction!(compiling::compiling, module)?)?;
     module.add_function(wrap_pyfunction!(foreign_tracer::set_tracer_switch, module)?)?;
+    module.add_function(wrap_pyfunction!(graph_errors::set_repeat_question, module)?)?;
     module.add_function(wrap_pyfunction!(graph_errors::set_graph_error_hook, module)?)
 }

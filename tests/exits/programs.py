@@ -476,6 +476,20 @@ def _():
     return Case(f, (floats(2, requires_grad=True),), {"backward": True})
 
 
+@exits("checkpoint")
+def _():
+    calls = []
+
+    def inner(x):
+        calls.append(1)
+        return x.sin()
+
+    def f(x):
+        return torch.utils.checkpoint.checkpoint(inner, x, use_reentrant=False) + 1
+
+    return Case(f, (floats(2, requires_grad=True),), {"backward": True})
+
+
 @exits("function-transform")
 def _():
     def f(x):

@@ -7,7 +7,8 @@ operations (``exits.py``). Objects made during capture need no record: they are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from framelift.capture.values import CellObject, DictObject, ListObject, SetObject, Value
@@ -83,6 +84,18 @@ class EffectLog:
         """Take back records: the graph does what they note."""
         dropped = {id(record) for record in records}
         self.records = [record for record in self.records if id(record) not in dropped]
+
+    @contextmanager
+    def watched(self) -> Iterator[list[Effect]]:
+        """The records made meanwhile, complete at the end; contents that change again make a new one."""
+        before, changed = list(self.records), self._changed
+        made: list[Effect] = []
+        self._changed = set()
+        try:
+            yield made
+        finally:
+            self._changed |= changed
+            made += self.records[len(before) :] if self.records[: len(before)] == before else self.records
 
     def contents_changed(self, target: ListObject | SetObject | DictObject | CellObject) -> None:
         """Note once that an outside object's contents changed."""

@@ -374,6 +374,12 @@ FORCED_BREAK = reason(
     "Tests break before a given instruction, to see that a break anywhere changes nothing.",
     "Set `config.break_at` to -1.",
 )
+CHECKPOINT = reason(
+    "FL151", "checkpoint", "Checkpoint that can't be one node",
+    "Its function has effects besides its result, which the backward repeats, or `context_fn` or another "
+    "argument is given that graphs don't know.",
+    "Keep what the checkpointed function does to tensors, and pass `use_reentrant=False`.",
+)
 EXCEPTION_FROM_OUTSIDE = reason(
     "FL146", "exception-from-outside", "Exception object that was made outside",
     "Raising it changes its traceback and its context, which can't be replayed at the exit.",

@@ -37,6 +37,7 @@ class Rows:
     state_setter: bool = False
     constant_result: bool = False
     reads_setting: bool = False
+    recursive: bool = False
 
 
 @final
@@ -58,6 +59,7 @@ def rule_of(rows: Rows, table: str) -> Rule:
         state_setter=rows.state_setter,
         constant_result=rows.constant_result,
         reads_setting=rows.reads_setting,
+        recursive=rows.recursive,
         breaks_with=rows.breaks_with,
     )
 

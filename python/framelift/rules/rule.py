@@ -51,7 +51,7 @@ class Rule:
     capture.
     """
     recursive: bool = False
-    """For SKIP by a marker: what the callable calls is not compiled either."""
+    """For SKIP: what the callable calls is not compiled either."""
     constant_result: bool = False
     """For BUILTIN: capture may call it when its arguments are constants, and its result is a constant of the
     graph. What such a result depends on is guarded, or does not change while a process runs.

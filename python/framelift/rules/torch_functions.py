@@ -187,9 +187,19 @@ PYTHON_FUNCTIONS = (
     Rows("torch._functorch.vmap", "vmap_impl restore_vmap", _SKIP, _TRANSFORM, reasons.FUNCTION_TRANSFORM),
     Rows(
         "torch.utils.checkpoint",
-        "checkpoint checkpoint_sequential",
+        "checkpoint",
         _SKIP,
-        "checkpointing is not captured yet",
+        "a checkpoint is captured as a whole, or left to CPython",
+        reasons.CHECKPOINT,
+    ),
+    # The backward repeats the function in CPython: the same must have run at first.
+    Rows(
+        "torch.utils.checkpoint",
+        "_checkpoint_impl",
+        _SKIP,
+        "the backward repeats what is called here",
+        reasons.CHECKPOINT,
+        recursive=True,
     ),
     Rows(
         "torch.nn.utils.rnn",

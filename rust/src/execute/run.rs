@@ -5,6 +5,7 @@
 //! state. [release-last]
 
 use crate::cache::Plan;
+use crate::callable::graph_errors::may_be_repeated;
 use crate::execute::program::ExitProgram;
 use crate::execute::step::Objects;
 use crate::objects::{INLINE, Object, ObjectBuffer, Released, release_all};
@@ -50,7 +51,8 @@ pub unsafe fn run(plan: &Plan, slots: &[Object]) -> Ran {
         Reached::Building => plan.replayable,
         Reached::Commits => false,
     };
-    if result.is_null() && reversible && is_failure() {
+    // SAFETY: attached, and the graph or the program has failed with an exception.
+    if result.is_null() && reversible && is_failure() && unsafe { may_be_repeated() } {
         return Ran::Replay;
     }
     Ran::Done(result)

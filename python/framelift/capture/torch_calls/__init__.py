@@ -4,6 +4,7 @@ from framelift import torch_internals
 from framelift.capture.natives.registry import marked
 from framelift.capture.torch_calls import (
     autograd,
+    checkpoints,
     checks,
     controls,
     functions,
@@ -16,6 +17,7 @@ from framelift.capture.torch_calls import (
 TORCH_CALLS = [
     *marked(autograd),
     *autograd.captured_functions(),
+    *marked(checkpoints),
     *marked(checks),
     *marked(controls),
     *marked(functions),

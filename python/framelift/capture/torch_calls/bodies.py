@@ -7,13 +7,15 @@ So the body uses the nodes of the graph around it, each of which becomes one of 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import fx
 
 from framelift.capture.datamodel import tensors
-from framelift.capture.values import Value
+from framelift.capture.values import Tensor, Value
 from framelift.graph import GraphBuilder
 from framelift.graph.nodes import changes_tensor_state, enter_inference_mode, why_not_traced
 
@@ -31,6 +33,35 @@ class Handover(threading.local):
         """What was left last; nothing is kept."""
         inputs, self.inputs = self.inputs, ()
         return inputs
+
+
+@contextmanager
+def body_arguments(vm, body: GraphBuilder, arguments: list[Value]) -> Iterator[list[Value]]:
+    """Values of a body for its arguments: of tensors, its first inputs. One tensor is one value.
+
+    While the body is captured, their fakes stand for these; behind it, for the values outside again.
+    """
+    inside: dict[int, Tensor] = {}
+    values = []
+    before = {}
+    for item in arguments:
+        if isinstance(item, Tensor):
+            node = body.body_input(item.example)
+            value = inside.get(id(item)) or Tensor(node, item.example, item.source, item.real)
+            inside[id(item)] = value
+            before[id(item.example)] = vm.tensors.get(id(item.example))
+            vm.tensors[id(item.example)] = value
+            values.append(value)
+        else:
+            values.append(item)
+    try:
+        yield values
+    finally:
+        for key, value in before.items():
+            if value is None:
+                vm.tensors.pop(key, None)
+            else:
+                vm.tensors[key] = value
 
 
 def forget_body(vm, body: GraphBuilder) -> None:

@@ -299,6 +299,7 @@ def function_runner(
     behind the arguments and reach the forward around ``apply``, which would count them as arguments.
     """
     handover = Handover()
+    torch_internals.generate_code(module)
     count = sum(is_tensor)
 
     def forward(context: Any, *handed: object) -> object:
