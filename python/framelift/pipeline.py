@@ -326,6 +326,9 @@ class Compilation:
         try:
             if isinstance(whole, Captured) or self.fullgraph:
                 return whole, None
+            if whole.looks_at_history:
+                seen = replace(policy, keeps_history=True)
+                capture = partial(capture_segment, start, arguments, seen, check=config.raise_internal_errors)
             for stop in whole.stops:
                 shorter = attempt(capture, end=stop)
                 if isinstance(shorter, Captured):

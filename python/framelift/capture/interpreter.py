@@ -55,6 +55,7 @@ class Interpreter:
     ``type_stores``: what was opened, so that an object has one value. ``gradients``, ``gradient_stores``: the
     ``.grad`` of tensors by the id of their values (``datamodel/gradients``). ``untraced_contexts``: classes
     of contexts of autograd functions whose backward can't be run during capture, and why.
+    ``looks_at_history``: a node of autograd was asked for.
     ``identities``: values compared by identity; ``key_types``: classes of the keys of outside containers.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
     ``handled_at_start`` until a handler begins or ends.
@@ -79,6 +80,7 @@ class Interpreter:
         self.gradients: dict[int, Value] = {}
         self.gradient_stores: dict[int, SlotStore] = {}
         self.untraced_contexts: dict[type, str] = {}
+        self.looks_at_history = False
         self.type_lookups: dict[tuple, tuple] = {}
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}

@@ -22,7 +22,8 @@ class Policy:
     ``dynamic_sizes`` holds ``(source text, dimension)`` and ``dynamic_scalars`` source texts: the symbols.
     ``all_sizes`` makes symbols of all sizes but those of parameters. ``scalar_outputs`` and
     ``dynamic_outputs`` keep numbers and sizes that depend on data in the graph. ``break_at`` and
-    ``break_inlined`` are those of ``config``.
+    ``break_inlined`` are those of ``config``. ``keeps_history``: what follows the segment looks at the nodes
+    of autograd that it leaves.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
@@ -32,6 +33,7 @@ class Policy:
     dynamic_outputs: bool = False
     break_at: int = -1
     break_inlined: bool = False
+    keeps_history: bool = False
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
     def symbolic_scalar(self, source: Source, real: int | float) -> bool:

@@ -96,12 +96,19 @@ class CaptureFailed(Exception):
     that has been raised can't be made again; before the one that made a generator which is half-way; before
     text of data was made, as the exit can't make it. With ``counted_elsewhere`` the break is inside a callee
     that will meet it again in a frame of its own; or an exception goes on whose raising was a break.
+    ``looks_at_history``: the program has asked a tensor for its node of autograd.
     """
 
     def __init__(
-        self, error: Break, guards: GuardSet, stops: tuple[End, ...] = (), counted_elsewhere: bool = False
+        self,
+        error: Break,
+        guards: GuardSet,
+        stops: tuple[End, ...] = (),
+        counted_elsewhere: bool = False,
+        looks_at_history: bool = False,
     ) -> None:
         super().__init__(error)
+        self.looks_at_history = looks_at_history
         self.counted_elsewhere = counted_elsewhere
         self.error = error
         self.guards = guards
@@ -152,7 +159,8 @@ def capture_segment(
     except Break as error:
         guard_identities(vm)
         elsewhere = is_inner(error) or goes_on(vm, error)
-        raise CaptureFailed(error, guards, places_to_stop(vm, error), elsewhere) from error
+        stops = places_to_stop(vm, error)
+        raise CaptureFailed(error, guards, stops, elsewhere, vm.looks_at_history) from error
 
 
 def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
@@ -285,7 +293,7 @@ def finish(
         raise
     guard_identities(vm)
     try:
-        graph: Any = vm.graph.finish(writer.graph_outputs)
+        graph: Any = vm.graph.finish(writer.graph_outputs, keeps_history=vm.policy.keeps_history)
     except CallFailed as error:
         raise Break(reasons.UNSUPPORTED_OPERATOR, str(error)) from error
     guard_written_inputs(vm, graph)

@@ -157,6 +157,8 @@ def why_not_compiled(graph: FinishedGraph) -> str:
         return "the graph enters inference mode, and a compiler's results would not be inference tensors"
     if graph.runs_autograd:
         return "the graph runs autograd itself"
+    if graph.keeps_history:
+        return "the program looks at the nodes of autograd behind the graph, and a compiler leaves others"
     if graph.changes_metadata or any(changes_tensor_state(node) for node in graph.module.graph.nodes):
         return "the graph changes a tensor in another way than by writing to it"
     if graph.trains and not torch.is_grad_enabled():

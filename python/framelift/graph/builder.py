@@ -117,6 +117,7 @@ class FinishedGraph:
     gradient or none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has
     nodes that change torch state, and would leave it changed if it failed between them. ``trains``: an output
     or a written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
+    ``keeps_history``: its outputs must have the nodes of autograd that eager gives them.
     """
 
     module: fx.GraphModule
@@ -133,6 +134,7 @@ class FinishedGraph:
     trains: bool
     checks_data: bool
     runs_autograd: bool
+    keeps_history: bool
     operator_count: int
 
     def __str__(self) -> str:
@@ -615,7 +617,7 @@ class GraphBuilder:
 
     # --- the end -----------------------------------------------------------------------------------------
 
-    def finish(self, outputs: Sequence[fx.Node]) -> FinishedGraph:
+    def finish(self, outputs: Sequence[fx.Node], *, keeps_history: bool = False) -> FinishedGraph:
         """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
         self.close()
         self._write_checks()
@@ -649,6 +651,7 @@ class GraphBuilder:
             trains=trains,
             checks_data=any(node.meta.get(EFFECT) == "check" for node in self._graph.nodes),
             runs_autograd=runs,
+            keeps_history=keeps_history,
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
         )
         if self.check:

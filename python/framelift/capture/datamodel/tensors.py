@@ -190,9 +190,10 @@ def find_attribute(vm, tensor: Tensor, name: str) -> Value | None:
         return Constant(tensor.cls)
     if name == "grad_fn":
         gradients.guard_leaf(vm, tensor)
-        return (
-            Constant(None) if example.grad_fn is None else Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
-        )
+        if example.grad_fn is None:
+            return Constant(None)
+        vm.looks_at_history = True
+        return Opaque(torch.autograd.graph.Node, "Tensor.grad_fn")
     if name == "grad":
         return gradients.read(vm, tensor)
     raw = getattr(torch.Tensor, name, None)
