@@ -32,6 +32,7 @@ SIZES = {
     "shape": lambda x: (x.reshape(x.shape), x.shape.numel(), x.shape + (1,), tuple(x.shape)[::-1]),
     "slices": lambda x: (x[1 : x.shape[0] - 1], x[-x.shape[0] :], x[x.shape[0] // 2 :]),
     "bits": lambda x: (x * (x.shape[0] >> 1), x.shape[0] & 3, x.shape[0] | 8),
+    "spectrum": lambda x: torch.fft.fft2(x.view(-1, 1, 3).expand(-1, 2, -1)).real,
     "divided": lambda x: (x + 1, divmod(x.shape[0], 3), x.shape[0] / 3, x.shape[0] % 4, -x.shape[0] // 3),
 }
 
@@ -52,6 +53,33 @@ FACTS = {
 @pytest.mark.parametrize("name", FACTS)
 def test_a_size_becomes_a_fact(name):
     check(FACTS[name], rows(4, 6, 9, 11, 4), **EACH)
+
+
+def message_of_a_check(x):
+    torch._assert(x.dim() == 2, f"rows and columns, not {x.shape}: {x.shape[0]:>4} of {x.shape[1:]!r}")
+    return x + 1
+
+
+def message_in_a_branch(x):
+    text = f"{x.shape[0]} rows"
+    if x.dim() > 2:
+        raise ValueError(text)
+    return x + 1
+
+
+@pytest.mark.parametrize("program", [message_of_a_check, message_in_a_branch])
+def test_text_that_nobody_looks_at_leaves_sizes_open(program):
+    check(program, rows(4, 6, 9, 11, 5), **ONE_MORE)
+
+
+def test_text_that_is_looked_at_later_shows_the_sizes():
+    def f(x):
+        shape, count = str(x.shape), f"{x.shape[0] * 2:03d} of {x.shape[0] > 5}"
+        y = x + 1
+        framelift.graph_break()
+        return y, len(shape), [count], {shape: 1}
+
+    check(f, rows(4, 6, 9, 4), graphs=None, breaks=None, recompiles=None)
 
 
 def test_numbers_of_any_sign_are_one_symbol():

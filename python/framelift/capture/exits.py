@@ -54,6 +54,7 @@ from framelift.capture.values import (
     Symbol,
     Tensor,
     TupleObject,
+    Unwritten,
     Value,
     ViewObject,
 )
@@ -147,6 +148,8 @@ class ExitWriter:
         if isinstance(value, Lazy):
             if type(value.real) is Postponed:
                 raise value.real.error
+            if type(value.real) is Unwritten:
+                return self.operand(self.vm.look(value))
             if value.seen is None or type(value.real) in (range, slice):  # looked at, those are plain values
                 return self._outside(value.real, value.source)
             value = value.seen

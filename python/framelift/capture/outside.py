@@ -32,6 +32,7 @@ from framelift.capture.values import (
     Symbol,
     Tensor,
     TupleObject,
+    Unwritten,
     Value,
 )
 from framelift.capture.values.objects import type_of
@@ -175,6 +176,8 @@ def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
     """An object with identity that was not met before."""
     if cls is Postponed:
         raise real.error
+    if cls is Unwritten:
+        return real.write()
     if cls is types.BuiltinFunctionType and is_bound_method(real):
         return open_bound_builtin(vm, real, source)
     if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,7 @@ class Metadata:
         self._drew = False
         try:
             mode = nullcontext() if function in _THREAD_GUARDS else self.fake_mode
-            with mode, torch_internals.quiet_fake_tensors():
+            with mode, self._forms(), torch_internals.quiet_fake_tensors():
                 value = self._call(function, args, kwargs)
             unbacked = torch_internals.fresh_unbacked_symbols(self.shape_env, value)
         except Exception as error:
@@ -152,6 +152,11 @@ class Metadata:
         writes = bool(self._touched) and self._note_writes(reachable, kwargs)
         self.random |= self._drew
         return Answer(value, writes, self._drew, unbacked)
+
+    def _forms(self) -> AbstractContextManager[None]:
+        """The forms of composite operators to ask: with symbols those in Python, as C++ fixes some."""
+        has_symbols = torch_internals.symbol_values(self.shape_env)
+        return torch_internals.operators_in_python() if has_symbols else nullcontext()
 
     def _call(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Call ``function``; where its C++ code looks at data and has written nothing yet, its Python form.
@@ -172,7 +177,7 @@ class Metadata:
         random, written = self.random, self.written
         self.random, self.written = False, set()
         try:
-            with self.fake_mode, torch_internals.quiet_fake_tensors():
+            with self.fake_mode, self._forms(), torch_internals.quiet_fake_tensors():
                 value = function()
             return value, self.random, self.written
         finally:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
+
 from framelift.capture.datamodel import attributes, calls, constants
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
@@ -12,9 +16,12 @@ from framelift.capture.values import (
     Postponed,
     Symbol,
     Tensor,
+    TupleObject,
+    Unwritten,
     Value,
 )
 from framelift.capture.values.objects import type_of
+from framelift.guards.sources import Held
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -22,6 +29,8 @@ from framelift.observe.errors import Break
 def to_text(vm, value: Value, function=str) -> Value:
     """``str(value)``, ``repr(value)`` or ``ascii(value)``."""
     value = vm.look(value)
+    if has_open_sizes(vm, value):
+        return unwritten(lambda: to_text(vm, with_known_sizes(vm, value), function))
     if isinstance(value, Symbol):
         value = Constant(vm.specialize(value))
     if isinstance(value, Tensor):
@@ -40,10 +49,45 @@ def is_postponed(value: Value) -> bool:
     return isinstance(value, Lazy) and isinstance(value.real, Postponed)
 
 
+def unwritten(write: Callable[[], Value]) -> Lazy:
+    """Text of sizes that are open: they stay open as long as nobody looks at it."""
+    text = Unwritten(write)
+    return Lazy(text, Held(text, "text"))
+
+
+def is_size(value: Value) -> bool:
+    """Whether a value is a whole number or a truth value that is open, and known in this call."""
+    is_whole = isinstance(value, Symbol) and isinstance(value.symbolic, torch.SymInt | torch.SymBool)
+    return is_whole and value.concrete is not None
+
+
+def has_open_sizes(vm, value: Value) -> bool:
+    """Whether a value is a size that is open, or a tuple with one in it."""
+    if isinstance(value, TupleObject) and value.cls in (tuple, torch.Size):
+        return any(has_open_sizes(vm, vm.look(item)) for item in value.items)
+    return is_size(value)
+
+
+def with_known_sizes(vm, value: Value) -> Value:
+    """The value of ``has_open_sizes`` with the sizes of this call, which are assumed."""
+    value = vm.look(value)
+    if isinstance(value, TupleObject) and value.cls in (tuple, torch.Size):
+        return TupleObject([with_known_sizes(vm, item) for item in value.items], value.cls)
+    return Constant(vm.specialize(value)) if is_size(value) else value
+
+
 def joined(vm, parts: list[Value]) -> Value:
-    """The parts of a formatted string as one; with text of data among them it is such text too."""
-    unknown = next(filter(is_postponed, parts), None)
-    return unknown or Constant("".join(vm.look(part).value for part in parts))
+    """The parts of a formatted string as one; with text of data or of open sizes it is such text too."""
+    if (unknown := next(filter(is_postponed, parts), None)) is not None:
+        return unknown
+    if any(isinstance(part, Lazy) and isinstance(part.real, Unwritten) for part in parts):
+        return unwritten(lambda: written(vm, parts))
+    return written(vm, parts)
+
+
+def written(vm, parts: list[Value]) -> Constant:
+    """Parts whose text is known by now, as one."""
+    return Constant("".join(vm.look(part).value for part in parts))
 
 
 def known_text(vm, value: Value) -> object:
@@ -76,7 +120,11 @@ def formatted(vm, value: Value, spec: Value) -> Value:
     """
     if is_postponed(value):
         return value
+    if isinstance(value, Lazy) and isinstance(value.real, Unwritten):
+        return unwritten(lambda: formatted(vm, vm.look(value), spec))
     value, spec = vm.look(value), vm.look(spec)
+    if has_open_sizes(vm, value):
+        return unwritten(lambda: formatted(vm, with_known_sizes(vm, value), spec))
     if isinstance(value, Symbol):
         value = Constant(vm.specialize(value))
     if isinstance(value, Tensor):

@@ -38,6 +38,7 @@ from framelift.capture.values.objects import (
     Tensor,
     TupleObject,
     Unknown,
+    Unwritten,
     Value,
     ViewObject,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Tensor",
     "TupleObject",
     "Unknown",
+    "Unwritten",
     "Value",
     "ViewObject",
 ]

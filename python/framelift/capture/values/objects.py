@@ -68,6 +68,18 @@ class Postponed:
         self.done = done
 
 
+class Unwritten:
+    """In the place of a lazy value's object: text of sizes that are open. Looking at it fixes them.
+
+    ``write`` gives the text for the sizes of this call. Most such text is the message of a check that holds.
+    """
+
+    __slots__ = ("write",)
+
+    def __init__(self, write: Callable[[], Value]) -> None:
+        self.write = write
+
+
 class Tensor(Value):
     """A tensor: its node in the graph and the fake tensor with its metadata.
 
