@@ -96,7 +96,7 @@ class Children:
         key = (id(function.__code__), id(function.__globals__))
         shared = self.of_code.get(key)
         if shared is not None and shared.on_miss.__self__.limited:
-            child = self.find_owned(key, function, first)
+            child = self.find_owned(key, function, first, shared)
             if child is not None:
                 return child
         if shared is None:
@@ -106,9 +106,13 @@ class Children:
         return shared
 
     def find_owned(
-        self, key: Key, function: types.FunctionType, owner: object
+        self, key: Key, function: types.FunctionType, owner: object, shared: _native.CompiledCallable
     ) -> _native.CompiledCallable | None:
-        """The child of an object; None if it is to share, as there are too many like it."""
+        """The child of an object; None if it is to share, as there are too many like it.
+
+        It goes on where the shared child has stopped: with the sizes and numbers that were seen to change,
+        and with the same children.
+        """
         known = self.of_objects.get(id(owner)) or self.new_owner(owner)
         child = None if known is None else known[1].get(key)
         if known is not None and child is None:
@@ -117,6 +121,7 @@ class Children:
                 return None
             self.with_owners[key] = made + 1
             child = known[1][key] = self.make(template(function))
+            child.on_miss.__self__.continue_from(shared.on_miss.__self__)
             child.of_one_object = True
         return child
 

@@ -253,6 +253,12 @@ class Compilation:
                 if change.number is not None and not (fixed[change.number] or change.fixed):
                     self.dynamic_scalars.add(str(change.source))
 
+    def continue_from(self, other: Compilation) -> None:
+        """What another compilation of the same code has learnt holds here, and its children are shared."""
+        self.dynamic_sizes |= other.dynamic_sizes
+        self.dynamic_scalars |= other.dynamic_scalars
+        self.children = other.children
+
     def policy(self) -> Policy:
         """What the next capture takes for symbols."""
         all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)

@@ -531,6 +531,26 @@ def test_layers_of_one_class_share_what_is_alike():
     assert not framelift.counters["limits"]
 
 
+def test_objects_with_children_of_their_own_share_what_they_call():
+    def work(x):
+        return broken(x * 2).tanh()
+
+    class Tagged(torch.nn.Module):
+        def __init__(self, tag):
+            super().__init__()
+            self.tag = tag
+
+        def forward(self, x):
+            return work(x) + len(self.tag)
+
+    def build():
+        return torch.nn.Sequential(*(Tagged("tag" * number) for number in range(12)))
+
+    report = check(fresh(build), floats(3), graphs=None, breaks=None, recompiles=None, calls=3)
+    assert framelift.counters["limits"]
+    assert operators_of(report)["tanh"] == 1
+
+
 def test_objects_that_are_made_in_each_call_share_entries():
     class Helper:
         def __init__(self, x):
