@@ -29,7 +29,7 @@ def print_a_tensor(x):
 
 
 def log(x):
-    LOGGER.debug("rows: %d", x.shape[0])
+    LOGGER.warning("rows: %s", x)
 
 
 def open_a_file(x):

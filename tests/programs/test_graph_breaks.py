@@ -6,8 +6,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import inspect
-import io
-import logging
 import sys
 import traceback
 import warnings
@@ -241,39 +239,6 @@ def prints(x):
 def test_printing():
     report = check(prints, floats(3), graphs=None, breaks=None, recompiles=None)
     assert {"sin", "cos", "exp"} <= set(operators_of(report))
-
-
-LOGGER = logging.getLogger("tests.programs.graph_breaks")
-
-
-def logs_values(x):
-    y = x.sin()
-    LOGGER.warning("rows: %d", y.shape[0])
-    return y.cos()
-
-
-def logged(call, *arguments) -> list[str]:
-    """What a call logs, with the place and the function that the record names."""
-    text = io.StringIO()
-    handler = logging.StreamHandler(text)
-    handler.setFormatter(logging.Formatter("%(filename)s:%(lineno)d %(funcName)s %(message)s"))
-    LOGGER.addHandler(handler)
-    LOGGER.propagate = False
-    try:
-        call(*arguments)
-    finally:
-        LOGGER.removeHandler(handler)
-    return text.getvalue().splitlines()
-
-
-def test_logging_finds_its_caller():
-    report = check(logs_values, floats(3), graphs=2, breaks=1)
-    assert {"sin": 1, "cos": 1}.items() <= operators_of(report).items()
-    compiled = framelift.compile(logs_values, backend="eager")
-    x = torch.ones(3)
-    expected = logged(logs_values, x)
-    assert "logs_values rows: 3" in expected[0]
-    assert [logged(compiled, x) for _ in range(3)] == [expected] * 3
 
 
 @framelift.disable

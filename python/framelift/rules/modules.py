@@ -107,7 +107,6 @@ THIRD_PARTY = (
         "huggingface_hub.* safetensors.* datasets.*", _SKIP, "it loads and stores files", reasons.INPUT_OUTPUT
     ),
     Modules("tokenizers.* sentencepiece.* tiktoken.*", _SKIP, "it works on text"),
-    Modules("transformers.utils.logging", _SKIP, "it writes a log record", reasons.INPUT_OUTPUT),
     Modules(
         "yaml.* toml.* tomli.* omegaconf.* hydra.* pydantic.* pydantic_core.*",
         _SKIP,

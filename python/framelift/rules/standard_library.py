@@ -13,6 +13,7 @@ from framelift.rules.rows import Rows
 from framelift.rules.rule import RuleKind
 
 _BUILTIN, _DISALLOWED, _SKIP = RuleKind.BUILTIN, RuleKind.DISALLOWED, RuleKind.SKIP
+_INLINE = RuleKind.INLINE
 
 BUILTIN_MODULES = frozenset(
     [
@@ -105,6 +106,13 @@ TABLE = (
         _DISALLOWED,
         "exception groups are not captured yet",
         reasons.EXCEPTION_GROUP,
+    ),
+    Rows(
+        "logging",
+        "Logger.debug Logger.info Logger.warning Logger.error Logger.critical Logger.log "
+        "Logger.getEffectiveLevel",
+        _INLINE,
+        "a record is written when the graph has run",
     ),
     Rows("_codecs", "register register_error unregister", _DISALLOWED, "it changes the interpreter"),
     Rows("_abc", "_reset_*", _DISALLOWED, "it changes the interpreter"),

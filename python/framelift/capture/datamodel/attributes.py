@@ -231,6 +231,9 @@ def get_descriptor(
         return calls.call(
             vm, class_value(vm, type(raw), "__get__", getter), [descriptor, owner, Constant(cls)], {}
         )
+    handler = vm.tables.find(getter)
+    if handler is not None:
+        return handler(vm, [class_value(vm, cls, name, raw), owner, Constant(cls)], {})
     raise Break(
         reasons.UNSUPPORTED_ATTRIBUTE, f"descriptor {type(raw).__qualname__} at {cls.__name__}.{name}"
     )

@@ -1,6 +1,6 @@
 """Handlers of C callables: what needs storage, types or identity and so can't be a polyfill."""
 
-from framelift.capture.natives import classes, containers, functions, introspection, numbers
+from framelift.capture.natives import classes, containers, functions, introspection, logs, numbers
 from framelift.capture.natives.registry import marked
 
 NATIVES = [
@@ -8,6 +8,7 @@ NATIVES = [
     *marked(containers),
     *marked(functions),
     *marked(introspection),
+    *marked(logs),
     *marked(numbers),
     *classes.exception_constructors(),
     *classes.exception_texts(),

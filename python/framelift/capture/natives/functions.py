@@ -28,6 +28,7 @@ from framelift.capture.datamodel import (
 from framelift.capture.effects import DeferredCall
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.handlers.operations import new_super
+from framelift.capture.natives import logs
 from framelift.capture.natives.registry import native
 from framelift.capture.polyfills.registry import in_any_order, leave_to_cpython
 from framelift.capture.values import (
@@ -449,14 +450,12 @@ def partial_call(vm, arguments, keywords):
 
 @native(functools._lru_cache_wrapper.__call__)
 def cached_call(vm, arguments, keywords):
-    """A memoised function is run again: its results are its arguments' alone."""
-    wrapped = attributes.get(vm, arguments[0], "__wrapped__")
-    return calls.call(vm, wrapped, arguments[1:], keywords)
+    return logs.once(vm, arguments[0], arguments[1:], keywords)
 
 
 @native(functools._lru_cache_wrapper.__dict__["__get__"])
 def cached_bind(vm, arguments, keywords):
-    return MethodObject(vm.look(arguments[0]), arguments[1])
+    return function_get(vm, arguments, keywords)
 
 
 @native(types.FunctionType.__call__)

@@ -8,6 +8,7 @@ A container that holds itself is followed until capture gives up: CPython then s
 from __future__ import annotations
 
 import collections
+import logging
 
 import torch
 
@@ -68,3 +69,11 @@ def exception_repr(self, /):
     arguments = self.args
     shown = repr(arguments[0]) if len(arguments) == 1 else ", ".join([repr(item) for item in arguments])
     return type(self).__name__ + "(" + shown + ")"
+
+
+@polyfill(logging.Logger.isEnabledFor)
+def logger_is_enabled(self, level):
+    """Without the cache, which needs a lock."""
+    if self.disabled or self.manager._disable >= level:
+        return False
+    return level >= self.getEffectiveLevel()
