@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import operator
 import weakref
 
 import pytest
@@ -166,6 +167,14 @@ def test_what_inductor_would_get_wrong_runs_eagerly(name, backend):
     assert compiled.used == "eager"
     assert why in compiled.reason
     compiled.run(*graph.example_inputs)
+
+
+@pytest.mark.parametrize("function", [operator.and_, operator.or_])
+def test_operators_that_are_named_almost_as_keywords_write_nothing(function):
+    graph = one_call(function, torch.tensor([True, False, False]), torch.tensor([True, True, False]))
+    compiled = compile_graph(resolve(None), graph)
+    assert (compiled.used, compiled.reason) == ("inductor", "")
+    assert_equal(compiled.run(*graph.example_inputs), graph.module(*graph.example_inputs))
 
 
 def test_gradients_turned_on_inside_run_eagerly():

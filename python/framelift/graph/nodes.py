@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import keyword
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -76,10 +77,11 @@ def has_effect(target: Any, result: Any) -> bool:
     """Whether a call may change something besides its arguments' data, judged by its name and its result.
 
     A call that returns nothing is taken to do something. Names that end in an underscore change the tensor's
-    metadata or its place in autograd even where no operator says so (``requires_grad_``).
+    metadata or its place in autograd even where no operator says so (``requires_grad_``), unless the underscore
+    is there because the name would be a keyword (``operator.and_``).
     """
     name = target_name(target)
-    in_place = name.endswith("_") and not name.endswith("__")
+    in_place = name.endswith("_") and not name.endswith("__") and not keyword.iskeyword(name[:-1])
     return result is None or in_place or _STATE_CHANGE.search(name) is not None
 
 
