@@ -96,6 +96,91 @@ is_observed(PyThreadState *thread, PyCodeObject *code)
     return thread->cframe->use_tracing;
 }
 
+/* Calls a trace or profile function as the loop does. An exception that is set is kept, unless it raises one. */
+static inline void
+tell(PyThreadState *thread, Py_tracefunc function, PyObject *whose, PyFrameObject *object, int what)
+{
+    PyObject *type, *value, *traceback, *argument = NULL;
+    int before = thread->tracing_what, status;
+
+    if (function == NULL || thread->tracing) {
+        return;
+    }
+    PyErr_Fetch(&type, &value, &traceback);
+    if (what == PyTrace_EXCEPTION) {
+        PyErr_NormalizeException(&type, &value, &traceback);
+        argument = PyTuple_Pack(3, type, value, traceback == NULL ? Py_None : traceback);
+        if (argument == NULL) {
+            PyErr_Restore(type, value, traceback);
+            return;
+        }
+    }
+    thread->tracing_what = what;
+    PyThreadState_EnterTracing(thread);
+    status = function(whose, object, what, argument);
+    PyThreadState_LeaveTracing(thread);
+    thread->tracing_what = before;
+    Py_XDECREF(argument);
+    if (status == 0) {
+        PyErr_Restore(type, value, traceback);
+    }
+    else {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+}
+
+/* Whether what follows works: else only the loop can say what happens. */
+static inline bool
+can_tell(void)
+{
+    return true;
+}
+
+/* Whoever watches learns that the exception that is set was raised in the frame. */
+static inline void
+tell_raised(PyThreadState *thread, PyFrameObject *object)
+{
+    tell(thread, thread->c_tracefunc, thread->c_traceobj, object, PyTrace_EXCEPTION);
+}
+
+/* The same, that it leaves the frame. */
+static inline void
+tell_left(PyThreadState *thread, PyFrameObject *object)
+{
+    tell(thread, thread->c_tracefunc, thread->c_traceobj, object, PyTrace_RETURN);
+    tell(thread, thread->c_profilefunc, thread->c_profileobj, object, PyTrace_RETURN);
+}
+
+/* The same, that the frame, which raised at `from`, goes on in the handler that begins at `unit`. */
+static inline void
+tell_handler(PyThreadState *thread, PyFrameObject *object, int from, int unit)
+{
+    PyCodeObject *code = object->f_frame->f_code;
+    int line = PyCode_Addr2Line(code, unit * (int)sizeof(_Py_CODEUNIT));
+    int last = PyCode_Addr2Line(code, from * (int)sizeof(_Py_CODEUNIT));
+
+    if (line != -1 && object->f_trace_lines && (line != last || unit < from)) {
+        tell(thread, thread->c_tracefunc, thread->c_traceobj, object, PyTrace_LINE);
+    }
+    if (object->f_trace_opcodes && !PyErr_Occurred()) {
+        tell(thread, thread->c_tracefunc, thread->c_traceobj, object, PyTrace_OPCODE);
+    }
+}
+
+/* Nobody is told anything until hush(thread, false). */
+static inline void
+hush(PyThreadState *thread, bool quiet)
+{
+    if (quiet) {
+        PyThreadState_EnterTracing(thread);
+    }
+    else {
+        PyThreadState_LeaveTracing(thread);
+    }
+}
+
 static inline bool
 interruption_waits(PyThreadState *thread)
 {

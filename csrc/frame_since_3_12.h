@@ -94,6 +94,43 @@ is_observed(PyThreadState *thread, PyCodeObject *code)
     return thread->c_tracefunc != NULL || thread->c_profilefunc != NULL || is_monitored(thread, code);
 }
 
+/* Events are the loop's own business here. */
+static inline bool
+can_tell(void)
+{
+    return false;
+}
+
+static inline void
+tell_raised(PyThreadState *thread, PyFrameObject *object)
+{
+    (void)thread;
+    (void)object;
+}
+
+static inline void
+tell_left(PyThreadState *thread, PyFrameObject *object)
+{
+    (void)thread;
+    (void)object;
+}
+
+static inline void
+tell_handler(PyThreadState *thread, PyFrameObject *object, int from, int unit)
+{
+    (void)thread;
+    (void)object;
+    (void)from;
+    (void)unit;
+}
+
+static inline void
+hush(PyThreadState *thread, bool quiet)
+{
+    (void)thread;
+    (void)quiet;
+}
+
 /* The exception that is set, an owned reference; none is set afterwards. */
 static inline PyObject *
 take_raised(void)

@@ -5,6 +5,8 @@
  */
 #include "frame.h"
 
+#include "frameobject.h"
+
 /* The same fields, in the same order, as `View` in rust/src/frames/ffi.rs. */
 struct framelift_view {
     PyObject **slots;           /* locals and cells, and above them the operands; NULL for empty places */
@@ -77,12 +79,66 @@ framelift_resume_frame(Frame *frame, int unit)
     return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 0);
 }
 
+/* The exception that is set was raised at `unit` of the thread's current frame, and somebody watches: the
+ * traceback gets its entry, and they are told. Returns whether that is done. */
+int
+framelift_tell_raised(Frame *frame, int unit)
+{
+    PyFrameObject *object;
+
+    if (!can_tell()) {
+        return 0;
+    }
+    point_at_running(frame, unit);
+    object = PyEval_GetFrame();
+    if (object == NULL) {
+        return 0;
+    }
+    (void)PyTraceBack_Here(object);
+    tell_raised(PyThreadState_Get(), object);
+    return 1;
+}
+
+/* That exception leaves the frame. */
+void
+framelift_tell_left(void)
+{
+    PyFrameObject *object = PyEval_GetFrame();
+
+    if (object != NULL) {
+        tell_left(PyThreadState_Get(), object);
+    }
+}
+
 /* CPython handles the exception that is set, as raised by the instruction at `unit`, in the frame. Unlinked. */
 PyObject *
 framelift_throw_into_frame(Frame *frame, int unit)
 {
     point_at_raised(frame, unit);
     return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 1);
+}
+
+/* The frame ends with the exception that is set, of which all that watch have been told. The loop is entered for
+ * that, as only it can end any frame: it says nothing, and adds the entry to the traceback that is there already.
+ * Unlinked. */
+PyObject *
+framelift_end_told(Frame *frame, int unit)
+{
+    PyThreadState *thread = PyThreadState_Get();
+    PyObject *exception = take_raised(), *traceback = PyException_GetTraceback(exception), *result;
+
+    if (traceback != NULL && ((PyTracebackObject *)traceback)->tb_frame == frame->frame_obj) {
+        PyTracebackObject *inner = ((PyTracebackObject *)traceback)->tb_next;
+
+        PyException_SetTraceback(exception, inner == NULL ? Py_None : (PyObject *)inner);
+    }
+    Py_XDECREF(traceback);
+    raise_again(exception);
+    point_at_raised(frame, unit);
+    hush(thread, true);
+    result = _PyEval_EvalFrameDefault(thread, frame, 1);
+    hush(thread, false);
+    return result;
 }
 
 /* Whether somebody else has the frame object, so that the frame's locals outlive the call: a traceback, say. */
@@ -171,6 +227,36 @@ framelift_offer_interruption(void)
         return -1;
     }
     return 0;
+}
+
+/* A new frame object of this code that stands at `unit` and has never been anybody's: for tracebacks. NULL with an
+ * exception set. */
+PyObject *
+framelift_frame_at(PyObject *code, PyObject *globals, int unit)
+{
+    PyFrameObject *object = PyFrame_New(PyThreadState_Get(), (PyCodeObject *)code, globals, NULL);
+
+    if (object != NULL) {
+        point_at_running(object->f_frame, unit);
+    }
+    return (PyObject *)object;
+}
+
+/* An entry for the frame of `object`, where it stands, is added to the traceback of the exception that is set. */
+void
+framelift_add_traceback_entry(PyObject *object)
+{
+    (void)PyTraceBack_Here((PyFrameObject *)object);
+}
+
+/* Whether an exception comes to the same handler of the code, or to none, from both places. */
+int
+framelift_same_handler(PyObject *code, int unit, int other)
+{
+    struct handler here = {0}, there = {0};
+    bool found = find_handler((PyCodeObject *)code, unit, &here);
+
+    return find_handler((PyCodeObject *)code, other, &there) == found && here.unit == there.unit;
 }
 
 /* For tests: the frame behind a frame object, borrowed, and the unit its pointer is on. */

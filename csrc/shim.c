@@ -6,10 +6,10 @@
  *   made known here ("expected"), the shim is set, and the function is called in the ordinary way: CPython
  *   binds the arguments, makes the frame and gives it to the shim, which recognises it, takes itself off again
  *   and lets the driver have it.
- * - While the instruction at a break is performed, the thread is "armed": whatever Python code the instruction
- *   enters, by a call, as an operator, a property, a callback of C code, comes as a fresh frame. What is wanted
- *   (decide.c) is driven as a child of the callable that performs the instruction, and nobody is armed
- *   meanwhile; the rest is passed on, and stays armed, unless the program has disabled it with all it calls.
+ * - While the instruction at a break is performed, or CPython finishes a call of a compiled function, the thread is
+ *   "armed": whatever Python code is entered, by a call, as an operator, a property, a callback of C code, comes as
+ *   a fresh frame. What is wanted (decide.c) is driven as a child of that callable, and nobody is armed meanwhile;
+ *   the rest is passed on, and stays armed, unless the program has disabled it with all it calls.
  *
  * - Generators and coroutines of compiled functions are resumed by anybody, at any time. While there are some
  *   that have not ended the shim stays set, and lets the driver have their frames (generator.c).

@@ -178,9 +178,10 @@ add_traceback_entry(void)
  * code has a handler, the frame's state is made that of its beginning, with the exception as the one that is
  * handled, and the unit to go on at is returned: nothing is set any more. -1 where it has none, and nothing has
  * happened. `again`: the traceback has an entry for the frame, which stands where the exception came from.
- * *is_cleanup: what is there only tidies up and raises the exception again. */
+ * `told`: whoever watches knows of the exception, and learns of the handler; they may raise one of their own, which
+ * is set then. *is_cleanup: what is there only tidies up and raises the exception again. */
 int
-framelift_enter_handler(Frame *frame, int unit, int again, int *is_cleanup)
+framelift_enter_handler(Frame *frame, int unit, int again, int told, int *is_cleanup)
 {
     struct instruction beginning;
     struct work work = {.frame = frame, .code = frame_code(frame), .instruction = &beginning};
@@ -212,6 +213,14 @@ framelift_enter_handler(Frame *frame, int unit, int again, int *is_cleanup)
     Py_DECREF(number);
     push(&work, take_raised());
     work.next = handler.unit;
+    if (told) {
+        set_frame_top(frame, work.top);
+        point_at_running(frame, handler.unit);
+        tell_handler(PyThreadState_Get(), frame->frame_obj, unit, handler.unit);
+        if (PyErr_Occurred()) {
+            return handler.unit;
+        }
+    }
     *is_cleanup = framelift_is_cleanup(frame, handler.unit);
     if (framelift_read_instruction(frame, handler.unit, &beginning) != 0) {
         PyErr_Clear();

@@ -16,6 +16,9 @@ class Unbound:
 UNBOUND: Final[Unbound]
 """Stands for an empty place among the locals and operands of a frame."""
 
+def frame_at(code: CodeType, offset: int, /) -> FrameType:
+    """A frame object without locals that stands at the instruction at ``offset``: for tracebacks."""
+
 def handled_exception(beyond: bool = False, /) -> BaseException | None:
     """What the thread is handling; ``beyond``: outside the generator that runs innermost."""
 
@@ -92,6 +95,7 @@ class Entry:
         codes: tuple[CodeType, ...] | None = None,
         outdated: Sequence[int] = [],
         restores: bool = False,
+        failed: Callable[[Exception], tuple[int, FrameType | None] | None] | None = None,
     ) -> Entry: ...
     @staticmethod
     def cpython(tree: GuardTree, info: Any) -> Entry: ...

@@ -73,6 +73,9 @@ def is_driven(function: types.FunctionType) -> bool:
 
 _native.set_frame_decisions(decide, MARKERS)
 
+LEVELS = 8
+"""Frames of one code inside one another which have children of their own."""
+
 Key = tuple[int, int]
 """The identities of a code and of its globals, both held by the child."""
 
@@ -81,9 +84,13 @@ Made = dict[Key, _native.CompiledCallable]
 
 @dataclass(slots=True)
 class Children:
-    """The children of one compilation; ``make`` gives that of a function's code."""
+    """The children of one compilation; ``make`` gives that of a function's code.
+
+    ``lineage`` are those whose child it is, outermost first, and itself.
+    """
 
     make: Callable[[types.FunctionType], _native.CompiledCallable]
+    lineage: tuple[tuple[Key, _native.CompiledCallable], ...] = ()
     of_code: Made = field(default_factory=dict)
     of_objects: dict[int, tuple[weakref.ref, Made]] = field(default_factory=dict)
     with_owners: dict[Key, int] = field(default_factory=dict)
@@ -93,8 +100,8 @@ class Children:
         """What drives a frame of ``function`` whose first argument is ``first``; None for CPython."""
         if not is_driven(function):
             return None
-        key = (id(function.__code__), id(function.__globals__))
-        shared = self.of_code.get(key)
+        key = key_of(function)
+        shared = self.of_code.get(key) or self.find_above(key)
         if shared is not None and shared.on_miss.__self__.limited:
             child = self.find_owned(key, function, first, shared)
             if child is not None:
@@ -104,6 +111,12 @@ class Children:
                 self.of_code.clear()
             shared = self.of_code[key] = self.make(template(function))
         return shared
+
+    def find_above(self, key: Key) -> _native.CompiledCallable | None:
+        """The child that is to drive its own callees of the same code. Those of modules inside one another
+        are different cases, level by level; what goes deeper than they do is a recursion."""
+        alike = [child for other, child in self.lineage if other == key]
+        return alike[-1] if len(alike) >= LEVELS else None
 
     def find_owned(
         self, key: Key, function: types.FunctionType, owner: object, shared: _native.CompiledCallable
@@ -149,6 +162,11 @@ class Children:
         _native.forget_children()
         for table in (self.of_code, self.of_objects, self.with_owners, self.short_lived):
             table.clear()
+
+
+def key_of(function: types.FunctionType) -> Key:
+    """Functions with the same key share a child."""
+    return id(function.__code__), id(function.__globals__)
 
 
 def template(function: types.FunctionType) -> types.FunctionType:

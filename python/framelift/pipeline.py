@@ -26,8 +26,9 @@ from functools import partial
 
 from framelift import _native, codegen, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
-from framelift.children import SUSPENDED, Children
+from framelift.children import SUSPENDED, Children, key_of
 from framelift.config import config
+from framelift.graph.failing import FailedGraph, Undone
 from framelift.graph.shapes import describe_binding
 from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
 from framelift.guards.collect import same_demand
@@ -149,6 +150,7 @@ class Compilation:
         compiled = _native.CompiledCallable(function, None, child.miss)
         compiled.takes_function = True
         compiled.child_for = child.child_for
+        child.children.lineage = (*self.children.lineage, (key_of(function), compiled))
         return compiled
 
     def compile(
@@ -315,6 +317,9 @@ class Compilation:
         """
         policy = self.policy()
         captured, error = self.capture_with(policy, start, arguments)
+        if not self.fullgraph and fails_where_it_is_handled(captured):
+            policy = replace(policy, before_failures=True)
+            captured, error = self.capture_with(policy, start, arguments)
         if not self.fullgraph and may_fail_late(captured):
             known = replace(policy, scalar_outputs=False, dynamic_outputs=False)
             captured, error = self.capture_with(known, start, arguments)
@@ -418,8 +423,16 @@ def may_fail_late(captured: Captured | CaptureFailed) -> bool:
     return graph is not None and graph.checks_data and (graph.mutated_inputs or graph.uses_rng)
 
 
+def fails_where_it_is_handled(captured: Captured | CaptureFailed) -> bool:
+    """Whether a graph may fail in a block that handles it, when CPython can't repeat its work."""
+    graph = captured.graph if isinstance(captured, Captured) else None
+    return graph is not None and graph.risk.covered and graph.risk.too_late and graph.risk.beyond_repair
+
+
 def note_graph_error(compiled: _native.CompiledCallable, entry: _native.Entry, error: Exception) -> None:
     """A graph raised and CPython repeats its work: counted."""
+    if isinstance(error, Undone):
+        error = error.__cause__
     count("fallbacks", "graph raised")
     logs.logger("framelift").info(
         "%s: the graph raised %r; CPython runs the call", compiled.__qualname__, error
@@ -446,6 +459,7 @@ def assemble(
     guards: GuardSet = captured.guards
     graph_inputs: list[int] = []
     replayable = restores = True
+    failed = None
     shapes = captured.builder.shape_conditions()
     for binding in shapes.bindings:
         guards.bind(binding.symbol, binding.source, binding.what, binding.dimension)
@@ -459,13 +473,24 @@ def assemble(
         graph_inputs = [guards.collect(source) for source in captured.graph.inputs]
         restores = not captured.graph.mutated_inputs
         replayable = restores and not captured.graph.uses_rng
+        failed = None if restores else FailedGraph(captured.graph)
     built = build(guards, argument_count)
     program = _native.ExitProgram(captured.operations, captured.commit_at, captured.result)
     info = EntryInfo(built, ReferenceTree(guards), record)
     stop = captured.stop and (captured.stop.offset, captured.stop.slot_count, captured.stop.depth)
     codes = captured.stop and captured.stop.callees
     return _native.Entry(
-        built.tree, run, graph_inputs, program, replayable, info, stop, codes, captured.outdated, restores
+        built.tree,
+        run,
+        graph_inputs,
+        program,
+        replayable,
+        info,
+        stop,
+        codes,
+        captured.outdated,
+        restores,
+        failed,
     )
 
 

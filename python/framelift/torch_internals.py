@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import sys
 import threading
 import types
@@ -620,7 +621,8 @@ class OperatorEffects:
 
     Arguments are given as position, name and default. ``written`` are those its schema says it writes to;
     ``statistics`` running statistics that it writes to without saying so, when ``training`` is true. With
-    ``random``, it draws random numbers unless an argument of ``switches`` is false or 0.
+    ``random``, it draws random numbers unless an argument of ``switches`` is false or 0. ``refuses``: it may
+    raise for the numbers in its arguments; ``divides``: for whole ones, as they may be divided by zero.
     """
 
     written: tuple[ArgumentPlace, ...]
@@ -628,14 +630,30 @@ class OperatorEffects:
     training: ArgumentPlace | None
     random: bool
     switches: tuple[ArgumentPlace, ...]
+    refuses: bool = False
+    divides: bool = False
 
     @property
     def none(self) -> bool:
-        return not (self.written or self.statistics or self.random)
+        return not (self.written or self.statistics or self.random or self.refuses or self.divides)
 
 
 _RANDOM_SWITCHES = frozenset({"train", "training", "dropout", "dropout_p"})
 _TRAINING_FLAGS = frozenset({"train", "training", "use_input_stats"})
+
+_REFUSE_NUMBERS = re.compile(
+    r"index|_?index_(put|put_impl|select|add|copy|fill|reduce)|gather|scatter(_add|_reduce)?|take|put"
+    r"|_?embedding(_bag|_bag_forward_only|_renorm)?|nll_loss(2d)?(_forward)?|multi(label)?_margin_loss(_forward)?"
+    r"|binary_cross_entropy|_?ctc_loss|bincount|histc|histogram|_histogramdd\w*|max_unpool[23]d"
+    r"|multinomial|bernoulli|poisson|binomial|repeat_interleave|masked_scatter|segment_reduce"
+    r"|_?linalg_(?!vector_norm|cross)\w+|cholesky\w*|inverse|_local_scalar_dense|_(functional_)?assert_(async|scalar)|resize"
+)
+"""Operators that look at numbers, or at memory, and may refuse them: at indices, classes, probabilities,
+matrices, sizes. Those of others than torch may do so in any case."""
+
+_DIVISIONS = frozenset({"div", "divide", "floor_divide", "remainder", "fmod"})
+_WITH_PLAIN_NUMBER = frozenset({"float", "p", "float_out"})
+_TORCHS_OWN = frozenset({"aten", "prim", "prims", "rngprims"})
 
 
 @functools.cache
@@ -662,7 +680,13 @@ def operator_effects(operator: OpOverload) -> OperatorEffects:
             statistics = ()
     random = torch.Tag.nondeterministic_seeded in operator.tags
     switches = tuple(place for place in places if random and place[1] in _RANDOM_SWITCHES)
-    return OperatorEffects(written, statistics, training, random, switches)
+    namespace, _, name = schema.name.partition("::")
+    name = name.rstrip("_")
+    refuses = namespace not in _TORCHS_OWN or (
+        _REFUSE_NUMBERS.fullmatch(name) is not None
+        and not (random and schema.overload_name in _WITH_PLAIN_NUMBER)
+    )
+    return OperatorEffects(written, statistics, training, random, switches, refuses, name in _DIVISIONS)
 
 
 def observe_dispatch(
@@ -692,6 +716,20 @@ def storage_key(tensor: torch.Tensor) -> int:
         return tensor.untyped_storage()._cdata
     except (NotImplementedError, RuntimeError):  # layouts without storage
         return id(tensor)
+
+
+def contents_of(tensor: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """A copy of the numbers in a tensor, and how often it has been written to."""
+    return tensor.detach().clone(), 0 if tensor.is_inference() else tensor._version
+
+
+def put_back(tensor: torch.Tensor, contents: tuple[torch.Tensor, int]) -> None:
+    """Undo what was written to a tensor since ``contents_of`` was asked."""
+    numbers, version = contents
+    with torch.no_grad():
+        tensor.copy_(numbers)
+    if not tensor.is_inference():
+        torch._C._autograd._unsafe_set_version_counter((tensor,), (version,))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -1008,6 +1046,33 @@ def is_compiled_code(function: types.FunctionType) -> bool:
     """Whether a function is what a compiler made of a program, or belongs to what runs that."""
     is_graph = function.__globals__.get("__name__") == GRAPH_CODE
     return is_graph or function.__code__.co_filename.startswith(COMPILERS)
+
+
+def _below_generated_code(module: GraphModule, error: BaseException) -> types.TracebackType | None:
+    """The entry of a traceback that is the generated code of a graph module."""
+    code = getattr(module.forward, "__func__", module.forward).__code__
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame.f_code is not code:
+        entry = entry.tb_next
+    return entry
+
+
+def failing_node(module: GraphModule, error: BaseException) -> int | None:
+    """The position of the node at which the generated code of a module raised; None if it did not.
+
+    Relies on the table of lines that fx keeps with the code.
+    """
+    entry = _below_generated_code(module, error)
+    lines = getattr(module, "_lineno_map", None)
+    if entry is None or not lines:
+        return None
+    return lines.get(entry.tb_lineno - module._prologue_start)
+
+
+def traceback_below(module: GraphModule, error: BaseException) -> types.TracebackType | None:
+    """The part of a traceback that lies below the generated code of a module."""
+    entry = _below_generated_code(module, error)
+    return None if entry is None else entry.tb_next
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ pub struct Plan {
     pub replayable: bool,
     /// A graph that fails leaves nothing behind, random number generators included.
     pub restores: bool,
+    /// `failed(exception) -> None | (offset, frame | None)`: what becomes of a call whose graph has raised and may
+    /// have left something behind.
+    pub failed: Option<Py<PyAny>>,
     /// None: the program's result is what the function returns. Else it is the state of the frame there, a
     /// tuple of locals and cells and then operands, the lowest first, with `UNBOUND` for empty places.
     pub stop: Option<Stop>,
@@ -62,7 +65,7 @@ pub struct Plan {
 }
 
 /// `Entry(tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=(),
-/// restores=False)`, or `Entry.cpython(tree, info)`.
+/// restores=False, failed=None)`, or `Entry.cpython(tree, info)`.
 #[pyclass(frozen, weakref, module = "framelift._native")]
 pub struct Entry {
     /// The facts.
@@ -122,7 +125,7 @@ impl Entry {
 impl Entry {
     #[new]
     #[allow(clippy::too_many_arguments)] // Python gives them, most of them by position in one place.
-    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=vec![], restores=false))]
+    #[pyo3(signature = (tree, graph, graph_inputs, program, replayable, info, stop=None, codes=None, outdated=vec![], restores=false, failed=None))]
     fn new(
         py: Python<'_>,
         tree: Py<GuardTree>,
@@ -135,6 +138,7 @@ impl Entry {
         codes: Option<Py<PyTuple>>,
         outdated: Vec<usize>,
         restores: bool,
+        failed: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let slots = tree.get().slot_count();
         let (slots_needed, outputs_needed) = (program.get().slots_needed, program.get().outputs_needed);
@@ -173,6 +177,7 @@ impl Entry {
             program,
             replayable,
             restores,
+            failed,
             stop,
             codes,
             outdated: outdated.into_boxed_slice(),
@@ -251,6 +256,7 @@ impl Entry {
             visit.call(&plan.graph)?;
             visit.call(&plan.program)?;
             visit.call(&plan.codes)?;
+            visit.call(&plan.failed)?;
         }
         Ok(())
     }

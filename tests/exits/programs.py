@@ -574,6 +574,18 @@ def _():
     return Case(f, (floats(2),), {"context": lambda: framelift.config.patch(break_at=6)})
 
 
+@exits("fails-too-late")
+def _():
+    def f(x, cache, index):
+        try:
+            cache.add_(1)
+            return x[index]
+        except IndexError:
+            return x
+
+    return Case(f, (floats(3), made(lambda k: torch.zeros(1 << 19)), torch.tensor([0, 2])), whole=True)
+
+
 @exits("skipped-call")
 def _():
     def f(x):

@@ -880,3 +880,88 @@ def test_managers_of_the_standard_library():
         return z.tanh()
 
     check(uses, floats(3), graphs=None, breaks=None, recompiles=None)
+
+
+def test_a_recursion_shares_its_entries():
+    def at_every_depth(x, depth):
+        y = x.sin()
+        framelift.graph_break()
+        if depth == 0:
+            return y
+        return there_and_back(y, depth - 1).cos()
+
+    def there_and_back(x, depth):
+        framelift.graph_break()
+        return at_every_depth(x.exp(), depth)
+
+    compiled = framelift.compile(at_every_depth, backend="eager")
+    x = torch.ones(3)
+    framelift.reset()
+    for depth in (12, 13, 14):
+        assert torch.equal(compiled(x, depth), at_every_depth(x, depth))
+    few = framelift.counters["graphs"].total()
+    for depth in (20, 30):
+        assert torch.equal(compiled(x, depth), at_every_depth(x, depth))
+    assert framelift.counters["graphs"].total() == few
+
+
+def waits_for_a_group(x, notes):
+    try:
+        framelift.graph_break()
+        raise ExceptionGroup("several", [ValueError(1), KeyError(2)])
+    except* ValueError:
+        notes.append("value")
+        y = broken(x)
+    except* KeyError:
+        notes.append("key")
+        z = [broken(y) for _ in notes]
+    return z
+
+
+def test_callees_of_a_call_that_cpython_finishes():
+    report = check(waits_for_a_group, floats(3), [], graphs=None, breaks=None, recompiles=None)
+    assert operators_of(report) == {"sin": 2, "cos": 2}  # that of the comprehension has another caller
+
+
+def test_callees_of_a_call_that_is_beyond_the_limit():
+    def f(x, name):
+        return broken(x.exp()) * len(name)
+
+    framelift.reset()
+    compiled = framelift.compile(f, backend="eager", recompile_limit=2)
+    x = torch.ones(3)
+    for size in range(4):
+        assert torch.equal(compiled(x, "a" * size), f(x, "a" * size))
+    assert framelift.counters["limits"].total() == 1
+    runs = []
+
+    def recording(graph, inputs):
+        def run(*given):
+            runs.append(graph)
+            return graph.forward(*given)
+
+        return run
+
+    compiled = framelift.compile(f, backend=recording, recompile_limit=1)
+    for size in range(4):
+        runs.clear()
+        assert torch.equal(compiled(x, "a" * size), f(x, "a" * size))
+        assert any("sin" in graph.code for graph in runs)
+        assert any("cos" in graph.code for graph in runs)
+
+
+def test_a_callable_that_a_disabled_function_calls_is_left_alone():
+    @framelift.disable
+    def passes(x):
+        return [broken(x) for _ in range(2)]
+
+    def f(x):
+        framelift.graph_break()
+        try:
+            y = passes(x)
+        except* ValueError:
+            y = x
+        return y
+
+    report = check(f, floats(3), graphs=None, breaks=None, recompiles=None)
+    assert not report.operators

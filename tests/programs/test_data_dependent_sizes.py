@@ -153,9 +153,19 @@ def test_the_check_names_the_line():
         x.add_(1)
         return x[x > 0] * y
 
+    def numbers(positive):
+        x = torch.full((1 << 19,), -3.0)
+        x[:positive] = 1
+        return x
+
+    compiled = framelift.compile(f, backend="eager", fullgraph=True)
+    compiled(numbers(2), torch.ones(2))
+    with pytest.raises(RuntimeError, match=r"test_data_dependent_sizes.py:\d+"):
+        compiled(numbers(3), torch.ones(2))
+    # What is small is put back, and CPython repeats the call.
     compiled = framelift.compile(f, backend="eager", fullgraph=True)
     compiled(torch.tensor([1.0, -3.0, 2.0]), torch.ones(2))
-    with pytest.raises(RuntimeError, match=r"test_data_dependent_sizes.py:\d+"):
+    with pytest.raises(RuntimeError, match="must match"):
         compiled(torch.ones(3), torch.ones(2))
 
 

@@ -10,6 +10,7 @@ import functools
 import pstats
 import sys
 import trace
+import traceback
 from collections.abc import Callable
 
 import pytest
@@ -173,3 +174,138 @@ def test_a_watcher_that_starts_and_ends_inside(install):
         assert torch.equal(compiled(x, 3), result)
         assert [one for one in found if "start" not in one[1]] == expected
         found.clear()
+
+
+class Watcher:
+    """Installs itself and raises, from inside of a break, as a debugger may that is started there."""
+
+    def __init__(self, install: Callable, *, follows: bool) -> None:
+        self.install = install
+        self.follows = follows
+        self.before = sys.gettrace() if install is sys.settrace else sys.getprofile()
+        self.found: list[tuple] = []
+
+    def __call__(self, frame, event, argument):
+        if frame.f_code.co_filename == __file__ and frame.f_code.co_name not in ("start", "end"):
+            what = None
+            if event == "exception":
+                kind, _, place = argument
+                what = (kind.__name__, [line for _, line in traceback.walk_tb(place)][:1])
+            self.found.append((event, frame.f_code.co_qualname, frame.f_lineno, what))
+        return self
+
+    @framelift.disable
+    def start(self, error):
+        self.install(self)
+        frame = sys._getframe(1)
+        while frame is not None and self.follows:
+            if frame.f_code.co_filename == __file__:
+                frame.f_trace = self
+            frame = frame.f_back
+        if error is not None:
+            raise error("from inside")
+
+    @framelift.disable
+    def end(self):
+        self.install(self.before)
+
+
+def raises_in_a_block(x, watcher):
+    y = x + 1
+    try:
+        with torch.no_grad():
+            watcher.start(KeyError)
+    except KeyError:
+        y = y * 2
+    finally:
+        z = helper(y, 2)
+    for _ in range(2):
+        z = helper(z, 2)
+    watcher.end()
+    return z + 1
+
+
+def raises(x, watcher):
+    y = x + 1
+    watcher.start(KeyError)
+    return y
+
+
+def raises_further_out(x, watcher):
+    y = x.sin()
+    try:
+        raises(y, watcher)
+    except KeyError:
+        y = helper(y, 2)
+    watcher.end()
+    return y
+
+
+def raises_out_of_all(x, watcher):
+    raises(x.sin(), watcher)
+
+
+def raises_in_a_generator(x, watcher):
+    def parts():
+        yield x + 1
+        watcher.start(KeyError)
+        yield x + 2
+
+    kept = []
+    try:
+        for part in parts():
+            kept.append(part * 2)
+    except KeyError:
+        kept.append(helper(x, 2))
+    watcher.end()
+    return kept[-1]
+
+
+def raises_later(x, watcher):
+    y = x.sin()
+    watcher.start(None)
+    y = helper(y, 2)
+    try:
+        raise ValueError
+    except ValueError:
+        y = y + 1
+    try:
+        y.nothing
+    except AttributeError:
+        y = helper(y, 2)
+    watcher.end()
+    return y
+
+
+RAISING = [
+    raises_in_a_block,
+    raises_further_out,
+    raises_out_of_all,
+    raises_in_a_generator,
+    raises_later,
+]
+
+
+@pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
+@pytest.mark.parametrize("follows", [False, True])
+@pytest.mark.parametrize("program", RAISING)
+def test_a_watcher_that_starts_in_a_break_that_raises(program, follows, install):
+    def watched(call):
+        watcher = Watcher(install, follows=follows and install is sys.settrace)
+        try:
+            result = call(torch.ones(2), watcher).tolist()
+        except KeyError as error:
+            result = str(error)
+        finally:
+            watcher.install(watcher.before)
+        return result, watcher.found
+
+    expected = watched(program)
+    framelift.reset()
+    compiled = framelift.compile(program, backend="eager")
+    for _ in range(CALLS):
+        found = watched(compiled)
+        assert found[0] == expected[0]
+        here, there = ([one for one in events if one[1] != "watched"] for events in (found[1], expected[1]))
+        assert here == there
+    assert framelift.counters["graphs"].total() >= 1

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from framelift.capture.policy import Policy
     from framelift.capture.tables import Tables
     from framelift.graph import GraphBuilder
+    from framelift.graph.failing import Line
     from framelift.guards import GuardSet
 
 
@@ -97,10 +98,24 @@ class Interpreter:
         self.generators: list[tuple[int, GeneratorObject]] = []
         self.stop_at = -1
         graph.assumed.where = self.positions
+        graph.line_up, graph.is_covered = self.line_up, self.is_covered
 
     def positions(self) -> list[tuple]:
         """Where the program is, outermost frame first."""
         return [active.position() for active in self.frames]
+
+    def line_up(self) -> tuple[Line, ...]:
+        """The instructions that the program's frames are at, outermost first."""
+        lines = []
+        for active in self.frames:
+            code = active.decoded.code
+            if not is_polyfill(code):
+                lines.append((code, active.decoded.instructions[active.current_index].offset))
+        return tuple(lines)
+
+    def is_covered(self) -> bool:
+        """Whether an exception would come to a handler of the program in one of the frames."""
+        return any(active.decoded.is_handled(active.current_index) for active in self.frames)
 
     def look(self, value: Value) -> Value:
         """Open a lazy value."""

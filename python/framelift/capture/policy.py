@@ -23,7 +23,8 @@ class Policy:
     ``all_sizes`` makes symbols of all sizes but those of parameters. ``scalar_outputs`` and
     ``dynamic_outputs`` keep numbers and sizes that depend on data in the graph. ``break_at`` and
     ``break_inlined`` are those of ``config``. ``keeps_history``: what follows the segment looks at the nodes
-    of autograd that it leaves.
+    of autograd that it leaves. With ``before_failures`` a call that may refuse its data ends
+    the graph where the program would handle that and the graph could not be repeated.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
@@ -34,6 +35,7 @@ class Policy:
     break_at: int = -1
     break_inlined: bool = False
     keeps_history: bool = False
+    before_failures: bool = False
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
     def symbolic_scalar(self, source: Source, real: int | float) -> bool:

@@ -13,6 +13,7 @@ import torch
 
 from framelift import torch_internals
 from framelift.codegen.aliasing import keeping_tensors_apart
+from framelift.codegen.undo import undoing
 from framelift.config import config
 from framelift.graph import preserved_torch_state
 from framelift.graph.metadata import tensors_in
@@ -165,6 +166,8 @@ def why_not_compiled(graph: FinishedGraph) -> str:
         return "the graph turns gradients on inside a call with gradients off"
     if graph.overlap:
         return "the graph writes to an input that shares memory with another one"
+    if graph.risk.covered and graph.risk.beyond_repair:
+        return "the graph may fail in a block that handles it, and writes to a large input"
     return ""
 
 
@@ -178,7 +181,9 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     if reason and backend.function is not None and backend.required:
         return eager_instead(graph, reason)
     if backend.function is not None:
-        return CompiledGraph(restoring(graph, call_backend(backend, graph)), backend.name, "")
+        run = call_backend(backend, graph)
+        in_order = getattr(run, "__self__", None) is graph.module
+        return CompiledGraph(restoring(graph, run, in_order=in_order), backend.name, "")
     if backend.inductor is None:
         return CompiledGraph(restoring(graph, run_eagerly(graph.module)), backend.name, "")
     if not reason and not computes_tensors(graph):
@@ -201,7 +206,8 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         hint = 'With `backend="inductor"` the exception is raised.'
         logs.say_once("framelift", reason, f"A graph runs node by node, as {reason}\n  Hint: {hint}")
         return eager_instead(graph, reason)
-    return CompiledGraph(restoring_generators(graph, keeping_tensors_apart(graph, run)), "inductor", "")
+    run = undoing(graph, keeping_tensors_apart(graph, run), in_order=False)
+    return CompiledGraph(restoring_generators(graph, run), "inductor", "")
 
 
 def inductor_patches(backend: Backend) -> dict[str, Any]:
@@ -223,17 +229,19 @@ def computes_tensors(graph: FinishedGraph) -> bool:
     return any(True for node in calls for _ in tensors_in(node.meta[EXAMPLE]))
 
 
-def restoring(graph: FinishedGraph, run: Runner) -> Runner:
-    """``run``, but when it raises it has left nothing changed but the inputs it has written to."""
-    return restoring_state(graph, restoring_generators(graph, run))
+def restoring(graph: FinishedGraph, run: Runner, *, in_order: bool = True) -> Runner:
+    """``run``, but when it raises it has left nothing changed but inputs that it has written to and that are
+    too large to be put back. ``in_order``: it runs node by node."""
+    return restoring_state(graph, restoring_generators(graph, undoing(graph, run, in_order=in_order)))
 
 
 def restoring_generators(graph: FinishedGraph, run: Runner) -> Runner:
     """``run``, but when it fails the generators of random numbers are as before: CPython then draws the same.
 
-    Reading their states takes about as long as an operator. Graphs that write to inputs are not repeated.
+    Reading their states takes about as long as an operator. Graphs that write to inputs and are not expected
+    to fail are not repeated.
     """
-    if not graph.uses_rng or graph.mutated_inputs:
+    if not graph.uses_rng or (graph.mutated_inputs and not graph.risk.refuses):
         return run
     generators = generators_of(graph)
 

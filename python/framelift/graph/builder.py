@@ -13,6 +13,7 @@ from __future__ import annotations
 import keyword
 import operator
 import re
+import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -26,10 +27,12 @@ from framelift import torch_internals
 from framelift.graph.assumptions import Assumptions
 from framelift.graph.autograd import ON_FAKES, run_engine, store_gradient
 from framelift.graph.errors import UnsupportedOperator
+from framelift.graph.failing import SMALL, Place, Risk, leaves, leaves_something, place_of, risk_of
 from framelift.graph.metadata import Answer, Metadata, has_history, tensors_in
 from framelift.graph.nodes import (
     EFFECT,
     EXAMPLE,
+    PLACE,
     PLAIN_ARGUMENTS,
     PLAIN_RESULTS,
     SIZE_READERS,
@@ -118,6 +121,7 @@ class FinishedGraph:
     nodes that change torch state, and would leave it changed if it failed between them. ``trains``: an output
     or a written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
     ``keeps_history``: its outputs must have the nodes of autograd that eager gives them.
+    ``risk``: what there is to do when it fails half-way.
     """
 
     module: fx.GraphModule
@@ -136,6 +140,7 @@ class FinishedGraph:
     runs_autograd: bool
     keeps_history: bool
     operator_count: int
+    risk: Risk
 
     def __str__(self) -> str:
         return print_nodes(self.module.graph.nodes)
@@ -146,6 +151,8 @@ class GraphBuilder:
 
     ``scalar_outputs`` and ``dynamic_outputs`` let numbers from data (``item``) and sizes that depend on data
     (``nonzero``) be symbols; else such calls fail. ``assumed`` knows what is assumed of all symbols.
+    ``line_up`` tells the instructions that the program's frames are at, outermost first, and ``is_covered``
+    whether one of them is inside of a block that handles exceptions.
     """
 
     __slots__ = (
@@ -166,6 +173,8 @@ class GraphBuilder:
         "assumed",
         "check",
         "in_transform",
+        "is_covered",
+        "line_up",
         "parent",
     )
 
@@ -181,6 +190,8 @@ class GraphBuilder:
         self.check = check
         self.parent = parent
         self.in_transform: bool = transforms or (parent is not None and parent.in_transform)
+        self.line_up: Callable[[], tuple[tuple[types.CodeType, int], ...]] = tuple
+        self.is_covered: Callable[[], bool] = bool
         self._lifted: dict[fx.Node, fx.Node] = {}
         if parent is None:
             self._metadata = Metadata(scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs)
@@ -315,6 +326,7 @@ class GraphBuilder:
         if answer.value is None:
             node.meta[EFFECT] = "data"
             self._stores_gradients = True
+            leaves_something(node)
         return node
 
     def data_number(self, node: fx.Node) -> fx.Node:
@@ -344,6 +356,7 @@ class GraphBuilder:
         node = self._record("call_function", store_gradient, arguments, {}, answer)
         node.meta[EFFECT] = "data"
         self._stores_gradients = True
+        leaves_something(node)
         return node
 
     def item(self, node: fx.Node, index: Any) -> fx.Node:
@@ -390,6 +403,8 @@ class GraphBuilder:
             raise UnsupportedOperator(error, target_name(target), "a number from data inside a transform")
         node = self._graph.create_node(kind, target, self._nodes(args), self._nodes(kwargs))
         node.meta[EXAMPLE] = value
+        covered = answer.refuses and self.is_covered()
+        node.meta[PLACE] = Place(self.line_up(), answer.written, answer.refuses, covered)
         if answer.writes or answer.random:
             node.meta[EFFECT] = "data"
         elif has_effect(target, value):
@@ -615,6 +630,18 @@ class GraphBuilder:
         symbols = sorted(condition.free_symbols, key=str)
         return [sympy.Eq(symbol, values[symbol], evaluate=False) for symbol in symbols]
 
+    def fails_too_late(self, node: fx.Node) -> bool:
+        """Whether ``node`` may refuse its data where a handler of the program would learn of it, although an
+        input, or an argument of it, has been written to by then."""
+        place = place_of(node)
+        if place is None or not place.covered:
+            return False
+        storages = self._input_storages()
+        return any(leaves(other, storages) for other in self._graph.nodes)
+
+    def _input_storages(self) -> frozenset[int]:
+        return frozenset(entry.before.storage for entry in self._inputs if entry.before is not None)
+
     # --- the end -----------------------------------------------------------------------------------------
 
     def finish(self, outputs: Sequence[fx.Node], *, keeps_history: bool = False) -> FinishedGraph:
@@ -627,6 +654,9 @@ class GraphBuilder:
         results = [node.meta[EXAMPLE] for node in outputs] + [entry.fake for entry in written]
         trains = runs or any(tensor.requires_grad and has_history(tensor) for tensor in tensors_in(results))
         self._graph.output(tuple(outputs))
+        for node in self._graph.nodes:
+            if changed and node.meta.get(EFFECT) == "state" and place_of(node) is not None:
+                leaves_something(node)
         drop_unused(self._graph)
         kept = [entry for entry in self._inputs if entry.node.users]
         for entry in self._inputs:
@@ -653,6 +683,11 @@ class GraphBuilder:
             runs_autograd=runs,
             keeps_history=keeps_history,
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
+            risk=risk_of(
+                self._graph.nodes,
+                self._input_storages(),
+                undoable=not changed and self._are_small(written),
+            ),
         )
         if self.check:
             bound = frozenset(self._symbols.bindings) | frozenset(self._symbols.unbacked)
@@ -681,6 +716,13 @@ class GraphBuilder:
     def _is_written(self, entry: GraphInput) -> bool:
         """Whether the graph writes to the memory of an input."""
         return entry.before is not None and entry.before.storage in self._metadata.written
+
+    @staticmethod
+    def _are_small(written: Sequence[GraphInput]) -> bool:
+        """Whether inputs that a graph writes to are so small that they may be copied before, and could be
+        written back after it: autograd does not know that they were written to."""
+        size = sum(entry.real.numel() * entry.real.element_size() for entry in written)
+        return size <= SMALL and not any(has_history(entry.fake) for entry in written)
 
     def _changes_metadata(self, entry: GraphInput) -> bool:
         """Whether the graph changes an input in another way than writing to it does.

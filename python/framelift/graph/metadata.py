@@ -46,13 +46,16 @@ _THREAD_GUARDS = (enter_inference_mode, exit_inference_mode)
 class Answer:
     """The result of a call on fake tensors; ``writes`` if it changed an argument or something global.
 
-    ``unbacked`` are the numbers from data that the call brought in, and where its result shows them.
+    ``unbacked`` are the numbers from data that the call brought in, and where its result shows them;
+    ``written`` the storages of its arguments that it wrote to. ``refuses``: it may raise for some data.
     """
 
     value: Any
     writes: bool
     random: bool
     unbacked: Mapping[sympy.Symbol, torch_internals.KeyPath] = field(default_factory=dict)
+    written: frozenset[int] = frozenset()
+    refuses: bool = False
 
 
 class Metadata:
@@ -62,7 +65,16 @@ class Metadata:
     random numbers; ``offsets_matter`` once a result depended on a storage offset.
     """
 
-    __slots__ = ("_drew", "_touched", "fake_mode", "offsets_matter", "random", "shape_env", "written")
+    __slots__ = (
+        "_drew",
+        "_refuses",
+        "_touched",
+        "fake_mode",
+        "offsets_matter",
+        "random",
+        "shape_env",
+        "written",
+    )
 
     def __init__(self, *, scalar_outputs: bool = False, dynamic_outputs: bool = False) -> None:
         self.fake_mode, self.shape_env = torch_internals.new_fake_mode(
@@ -72,7 +84,7 @@ class Metadata:
         self.random = False
         self.offsets_matter = False
         self._touched: list[torch.Tensor] = []
-        self._drew = False
+        self._drew = self._refuses = False
         torch_internals.observe_dispatch(self.fake_mode, self._observe)
 
     def fake_input(self, tensor: torch.Tensor, name: str, open_sizes: OpenSizes) -> torch.Tensor:
@@ -140,7 +152,7 @@ class Metadata:
     ) -> Answer:
         """Run the call under the fake mode; ``reachable`` and ``kwargs`` hold all tensors it can write to."""
         self._touched.clear()
-        self._drew = False
+        self._drew = self._refuses = False
         try:
             mode = nullcontext() if function in _THREAD_GUARDS else self.fake_mode
             with mode, self._forms(), torch_internals.quiet_fake_tensors():
@@ -149,9 +161,9 @@ class Metadata:
         except Exception as error:
             torch_internals.forget_fresh_symbols(self.shape_env)
             raise classify(error, name, function) from error
-        writes = bool(self._touched) and self._note_writes(reachable, kwargs)
+        written = self._note_writes(reachable, kwargs) if self._touched else frozenset()
         self.random |= self._drew
-        return Answer(value, writes, self._drew, unbacked)
+        return Answer(value, bool(written), self._drew, unbacked, written, self._refuses)
 
     def _forms(self) -> AbstractContextManager[None]:
         """The forms of composite operators to ask: with symbols those in Python, as C++ fixes some."""
@@ -197,6 +209,7 @@ class Metadata:
         if effects.random:
             switches = [_argument(place, args, kwargs) for place in effects.switches]
             self._drew |= not any(type(switch) in (bool, int, float) and not switch for switch in switches)
+        self._refuses |= effects.refuses or (effects.divides and divides_whole_numbers(args))
 
     def _touch(self, written: object) -> None:
         if isinstance(written, torch.Tensor):
@@ -205,13 +218,13 @@ class Metadata:
             for item in written:
                 self._touch(item)
 
-    def _note_writes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-        """Whether a tensor written to is (a view of) an argument, rather than something made by the call."""
+    def _note_writes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> frozenset[int]:
+        """The storages written to that are those of arguments, rather than of something made by the call."""
         touched = {torch_internals.storage_key(tensor) for tensor in self._touched}
         self._touched.clear()
         reached = {torch_internals.storage_key(tensor) for tensor in tensors_in((args, kwargs))}
         self.written |= touched & reached
-        return not touched.isdisjoint(reached)
+        return frozenset(touched & reached)
 
 
 def touches_generator(function: object) -> bool:
@@ -221,6 +234,12 @@ def touches_generator(function: object) -> bool:
     """
     module = getattr(function, "__module__", None)
     return isinstance(module, str) and re.fullmatch(r"torch\.(\w+\.)?random", module) is not None
+
+
+def divides_whole_numbers(args: Sequence[Any]) -> bool:
+    """Whether a division has a tensor of whole numbers for its divisor and no other kind of tensor."""
+    tensors = [item for item in args if isinstance(item, torch.Tensor)]
+    return len(tensors) > 1 and not any(item.is_floating_point() or item.is_complex() for item in tensors)
 
 
 def tensors_in(value: object) -> Iterator[torch.Tensor]:

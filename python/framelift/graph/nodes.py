@@ -27,6 +27,9 @@ does not apply."""
 
 UNTRACED = "framelift_untraced"
 """The key of ``fx.Node.meta`` of the reason why a compiler must not trace a node that has a body."""
+PLACE = "framelift_place"
+"""The key of ``fx.Node.meta`` under which stands where in the program a call comes from
+(``graph/failing.py``)."""
 
 enter_inference_mode = torch_internals.enter_inference_mode
 exit_inference_mode = torch_internals.exit_inference_mode
@@ -150,10 +153,18 @@ def size_reader(bound: Binding, node: fx.Node) -> tuple[Callable[..., Any], tupl
     return reader, ((node,) if bound.what == "storage_offset" else (node, bound.dimension))
 
 
+def refuses_data(node: fx.Node) -> bool:
+    """Whether a call may raise for the numbers in its tensors."""
+    place = node.meta.get(PLACE)
+    return place is not None and place.refuses
+
+
 def drop_unused(graph: fx.Graph) -> None:
-    """Remove calls that nobody uses and that have no effect, users before what they use."""
+    """Remove calls that nobody uses and that have no effect, users before what they use; one that may refuse
+    its data stays."""
     for node in reversed(graph.nodes):
-        if node.op in ("call_function", "call_method") and not node.users and EFFECT not in node.meta:
+        is_call = node.op in ("call_function", "call_method")
+        if is_call and not node.users and EFFECT not in node.meta and not refuses_data(node):
             graph.erase_node(node)
 
 

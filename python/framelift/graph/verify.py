@@ -7,7 +7,7 @@
     graph's own mode.
 5.  Arguments are nodes that stand earlier, plain data, or containers of both: never a tensor, never a
     symbolic number, never a generator.
-6.  A call that nobody uses has an effect.
+6.  A call that nobody uses has an effect, or may refuse its data.
 7.  Every symbol in an example is read from an input (or from one that was dropped because only its metadata
     mattered), is a number from a tensor's data, or follows from such symbols.
 8.  ``operator_count`` counts the calls.
@@ -23,7 +23,7 @@ import torch
 from torch import fx
 
 from framelift import torch_internals
-from framelift.graph.nodes import EFFECT, EXAMPLE, rebuild
+from framelift.graph.nodes import EFFECT, EXAMPLE, rebuild, refuses_data
 
 if TYPE_CHECKING:
     import sympy
@@ -92,7 +92,7 @@ def _check_node(node: fx.Node, fake_mode: Any, bound: frozenset[sympy.Symbol]) -
     _require(EXAMPLE in node.meta, 4, f"{node} has no example")
     _check_example(node, node.meta[EXAMPLE], fake_mode, bound)
     unused = node.op != "placeholder" and not node.users
-    _require(not unused or EFFECT in node.meta, 6, f"nobody uses {node}")
+    _require(not unused or EFFECT in node.meta or refuses_data(node), 6, f"nobody uses {node}")
 
 
 def _check_example(node: fx.Node, value: Any, fake_mode: Any, bound: frozenset[sympy.Symbol]) -> None:

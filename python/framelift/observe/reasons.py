@@ -385,6 +385,12 @@ EXCEPTION_FROM_OUTSIDE = reason(
     "Raising it changes its traceback and its context, which can't be replayed at the exit.",
     "Make a new exception where it is raised.",
 )
+FAILS_TOO_LATE = reason(
+    "FL152", "fails-too-late", "Operator that may fail in a `try` block, when an input has been written to",
+    "If it refuses its data, the program's handler must find everything as it was at that line, and a graph "
+    "that has written to a large input can't be repeated.",
+    "Check the indices, or whatever the operator may refuse, before the input is written to.",
+)
 
 # ---- FL2xx: rules ---------------------------------------------------------------------------------------
 

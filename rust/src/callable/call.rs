@@ -109,6 +109,19 @@ unsafe fn answer(this: *mut CompiledCallable, call: &Call) -> Object {
         {
             return result;
         }
+        finish_in_cpython(this, call)
+    }
+}
+
+/// CPython runs the function, and what that calls is compiled.
+#[inline(never)]
+unsafe fn finish_in_cpython(this: *mut CompiledCallable, call: &Call) -> Object {
+    // SAFETY: the vectorcall protocol; the callable is alive while it is called.
+    unsafe {
+        let asks = !compiling::is_compiling() && !(*this).child_for().is_null() && (*this).is_on();
+        if asks && !(*this).signature.suspends() && frames::may_drive((*this).code) {
+            return frames::call_in_cpython(this, call);
+        }
         call_function(this, call)
     }
 }
@@ -431,6 +444,11 @@ unsafe fn run_entry(
     // SAFETY: the guards hold, so the slots are live objects; the entry is held by the caller.
     match unsafe { run(plan, hit.slots) } {
         Ran::Done(result) => Entered::Done(result),
+        Ran::Thrown(place) => {
+            // SAFETY: an exception is set.
+            unsafe { frames::add_traceback_entry(place) };
+            Entered::Done(null_mut())
+        }
         Ran::Replay => {
             // SAFETY: an exception is set.
             unsafe { report_graph_error(this, hit) };

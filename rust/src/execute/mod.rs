@@ -11,4 +11,4 @@ mod step;
 mod store;
 
 pub use program::ExitProgram;
-pub use run::{Ran, run};
+pub use run::{Place, Ran, run};

@@ -10,6 +10,7 @@ use crate::execute::program::ExitProgram;
 use crate::execute::step::Objects;
 use crate::objects::{INLINE, Object, ObjectBuffer, Released, release_all};
 use pyo3::ffi;
+use pyo3::prelude::*;
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
@@ -25,6 +26,15 @@ pub enum Ran {
     Done(Object),
     /// An exception is set, nothing irreversible has happened, and the entry may be run again in CPython.
     Replay,
+    /// The graph, which leaves something behind, has raised the exception that is set as from there.
+    Thrown(Place),
+}
+
+/// Where in the program an exception comes from: the offset in the outermost code, and a frame object that stands
+/// there, owned; null where nobody knows.
+pub struct Place {
+    pub offset: u32,
+    pub frame: Object,
 }
 
 /// Runs `plan` on the objects that its guards collected.
@@ -55,7 +65,45 @@ pub unsafe fn run(plan: &Plan, slots: &[Object]) -> Ran {
     if result.is_null() && reversible && is_failure() && unsafe { may_be_repeated() } {
         return Ran::Replay;
     }
+    if result.is_null()
+        && matches!(reached, Reached::Graph)
+        && let Some(failed) = &plan.failed
+        && is_failure()
+    {
+        return ask_failed(failed);
+    }
     Ran::Done(result)
+}
+
+/// What `failed(exception)` says: None, and the segment is repeated; or the place of the exception.
+#[cold]
+fn ask_failed(failed: &Py<PyAny>) -> Ran {
+    Python::attach(|py| {
+        let error = PyErr::fetch(py).into_value(py).into_bound(py);
+        let answer = failed.bind(py).call1((&error,)).and_then(|answer| {
+            if answer.is_none() {
+                return Ok(None);
+            }
+            answer.extract::<(i64, Option<Bound<'_, PyAny>>)>().map(Some)
+        });
+        match answer {
+            Err(other) => {
+                other.restore(py);
+                Ran::Done(null_mut())
+            }
+            Ok(answer) => {
+                PyErr::from_value(error.into_any()).restore(py); // with the traceback that it has by now
+                match answer {
+                    None => Ran::Replay,
+                    Some((offset, Some(frame))) if offset >= 0 => Ran::Thrown(Place {
+                        offset: offset as u32,
+                        frame: frame.into_ptr(),
+                    }),
+                    Some(_) => Ran::Done(null_mut()),
+                }
+            }
+        }
+    })
 }
 
 /// How far a segment has come.

@@ -13,17 +13,19 @@
 use crate::boundary;
 use crate::cache::{Entry, Plan, Stop};
 use crate::callable::{self, Call, CompiledCallable, Found, Hit};
-use crate::execute::{Ran, run};
+use crate::execute::{Place, Ran, run};
 use crate::frames::arms::Armed;
 use crate::frames::ffi::{
     Expected, Frame, GOES_ON, IN_CPYTHON, Instruction, RAISED, RETURNED, Step, View, framelift_code_of,
-    framelift_end_frame, framelift_enter_frame, framelift_enter_handler, framelift_expect_frame,
-    framelift_expected_in_vain, framelift_function_of, framelift_handled_exception, framelift_is_kept,
-    framelift_is_observed, framelift_leave_frame, framelift_link_frame, framelift_offer_interruption,
-    framelift_perform, framelift_point_at, framelift_read_instruction, framelift_resume_frame,
+    framelift_end_frame, framelift_end_told, framelift_enter_frame, framelift_enter_handler,
+    framelift_expect_frame, framelift_expected_in_vain, framelift_function_of, framelift_handled_exception,
+    framelift_is_kept, framelift_is_observed, framelift_leave_frame, framelift_link_frame,
+    framelift_offer_interruption, framelift_perform, framelift_point_at, framelift_read_instruction,
+    framelift_resume_frame, framelift_same_handler, framelift_tell_left, framelift_tell_raised,
     framelift_throw_into_frame, framelift_unit_to_start, framelift_unlink_frame,
 };
 use crate::frames::generator::adopt;
+use crate::frames::places::add_traceback_entry;
 use crate::frames::state::{take_locals, take_operands, write};
 use crate::layout::code_signature;
 use crate::objects::{INLINE, Object, ObjectBuffer};
@@ -68,25 +70,50 @@ pub unsafe fn call_in_frame(
     hit: &mut Hit<'_>,
 ) -> Object {
     let mut context = Context { callable: this, hit };
-    // SAFETY: everything that is expected lives until the call is over. CPython makes `*args` and `**kwargs`
-    // anew, so only the named parameters tell the frame.
+    // SAFETY: the context lives until the call is over. CPython makes `*args` and `**kwargs` anew, so only the
+    // named parameters tell the frame.
     unsafe {
-        let named = (*this).named_parameters();
+        let named = (*this).named_parameters().min(arguments.len());
+        let (result, came) =
+            call_expecting(this, call, &arguments[..named], drive, (&raw mut context).cast());
+        if !came {
+            (*this).count_fallback();
+        }
+        result
+    }
+}
+
+/// Calls the function, which CPython executes: only what it calls is driven.
+///
+/// # Safety
+/// As for a vectorcall of the callable.
+pub unsafe fn call_in_cpython(this: *mut CompiledCallable, call: &Call) -> Object {
+    // SAFETY: the caller's promise.
+    unsafe { call_expecting(this, call, &[], drive_nothing, this.cast()).0 }
+}
+
+/// Calls the function and lets `drive` have its frame. The result, and whether the frame came.
+unsafe fn call_expecting(
+    this: *mut CompiledCallable,
+    call: &Call,
+    arguments: &[Object],
+    drive: unsafe extern "C" fn(*mut c_void, *mut Frame) -> Object,
+    context: *mut c_void,
+) -> (Object, bool) {
+    // SAFETY: everything that is expected lives until the call is over.
+    unsafe {
         let mut expected = Expected {
             function: (*this).function(),
             code: (*this).code(),
             arguments: arguments.as_ptr(),
-            argument_count: named.min(arguments.len()) as isize,
+            argument_count: arguments.len() as isize,
             drive,
-            context: (&raw mut context).cast(),
+            context,
             outer: null_mut(),
         };
         framelift_expect_frame(&raw mut expected);
         let result = callable::call_function(this, call);
-        if framelift_expected_in_vain(&raw mut expected) != 0 {
-            (*this).count_fallback();
-        }
-        result
+        (result, framelift_expected_in_vain(&raw mut expected) == 0)
     }
 }
 
@@ -104,6 +131,11 @@ unsafe extern "C" fn drive(context: *mut c_void, frame: *mut Frame) -> Object {
             })
         }
     })
+}
+
+unsafe extern "C" fn drive_nothing(callable: *mut c_void, frame: *mut Frame) -> Object {
+    // SAFETY: the shim gives back the callable, which is being called.
+    boundary::raw(|| unsafe { Driver::new(callable.cast(), frame).run(|_| Next::Resume(0)) })
 }
 
 /// A fresh frame has come while `parent` performs an instruction: drives it as that of a child, if there is one.
@@ -276,13 +308,19 @@ impl Driver {
                     Next::Break(unit) => self.perform(unit),
                     Next::Segment(unit) => self.segment(unit),
                     Next::Resume(unit) => {
+                        let _armed = if self.is_observed() { None } else { self.arm() };
                         self.leave();
                         return framelift_resume_frame(self.frame, unit);
                     }
                     Next::Throw(unit) | Next::ThrowAgain(unit) => {
                         let again = matches!(next, Next::ThrowAgain(_));
-                        if let Some(next) = self.handler(unit, again) {
+                        let told = !again && self.tell_raised(unit);
+                        if let Some(next) = self.handler(unit, again, told) {
                             next
+                        } else if told {
+                            framelift_tell_left();
+                            self.leave();
+                            return framelift_end_told(self.frame, unit);
                         } else {
                             self.leave();
                             return framelift_throw_into_frame(self.frame, unit);
@@ -361,6 +399,28 @@ impl Driver {
                 unsafe { callable::report_graph_error(self.callable, hit) };
                 Next::Resume(unit)
             }
+            // SAFETY: an exception is set, and the frame is as it was at `unit`.
+            Ran::Thrown(place) => unsafe { self.thrown(unit, place) },
+        }
+    }
+
+    /// The graph of the segment that begins at `unit` has raised, at `place`. What the program had done up to there
+    /// is not in the frame, so nothing may handle it that could not have handled it at the beginning.
+    unsafe fn thrown(&mut self, unit: c_int, place: Place) -> Next {
+        let first = (place.offset / 2) as c_int;
+        let mut instruction = MaybeUninit::<Instruction>::uninit();
+        // SAFETY: a live frame; an exception is set, which reading an instruction leaves alone if it succeeds.
+        unsafe {
+            let code = framelift_code_of(self.frame);
+            if framelift_same_handler(code, unit, first) == 0 {
+                add_traceback_entry(place);
+                return Next::Throw(0);
+            }
+            ffi::Py_DECREF(place.frame);
+            if framelift_read_instruction(self.frame, first, instruction.as_mut_ptr()) != 0 {
+                return Next::Throw(unit);
+            }
+            Next::Throw(instruction.assume_init().unit)
         }
     }
 
@@ -457,17 +517,34 @@ impl Driver {
         unsafe { framelift_is_observed((*self.callable).code()) != 0 }
     }
 
+    /// Tells who watches of the exception that is set, raised at `unit`: CPython's loop, into which it is thrown
+    /// otherwise, would tell them of a call. Returns whether that is done.
+    unsafe fn tell_raised(&self, unit: c_int) -> bool {
+        // SAFETY: only a linked frame has executed anything.
+        unsafe { self.linked && self.is_observed() && framelift_tell_raised(self.frame, unit) != 0 }
+    }
+
     /// Brings the exception that is set, raised at `unit`, to its handler in the frame. Nothing has happened where
-    /// there is no handler. Somebody who watches must see the loop do it.
-    unsafe fn handler(&mut self, unit: c_int, again: bool) -> Option<Next> {
+    /// there is no handler. Somebody who watches must have been told.
+    unsafe fn handler(&mut self, unit: c_int, again: bool, told: bool) -> Option<Next> {
         let mut is_cleanup = 0;
         // SAFETY: only a linked frame has executed anything that has a handler.
         unsafe {
-            if !self.linked || (self.is_observed() && !again) {
+            if !self.linked || (self.is_observed() && !again && !told) {
                 return None;
             }
-            let next = framelift_enter_handler(self.frame, unit, c_int::from(again), &raw mut is_cleanup);
+            let has_entry = c_int::from(again || told);
+            let next = framelift_enter_handler(
+                self.frame,
+                unit,
+                has_entry,
+                c_int::from(told),
+                &raw mut is_cleanup,
+            );
             self.tidying = is_cleanup != 0;
+            if told && next >= 0 && !ffi::PyErr_Occurred().is_null() {
+                return Some(Next::Throw(next));
+            }
             (next >= 0).then(|| self.go_on(next))
         }
     }

@@ -108,12 +108,16 @@ unsafe extern "C" {
     pub fn framelift_point_at(frame: *mut Frame, unit: c_int);
     pub fn framelift_resume_frame(frame: *mut Frame, unit: c_int) -> Object;
     pub fn framelift_throw_into_frame(frame: *mut Frame, unit: c_int) -> Object;
+    pub fn framelift_tell_raised(frame: *mut Frame, unit: c_int) -> c_int;
+    pub fn framelift_tell_left();
+    pub fn framelift_end_told(frame: *mut Frame, unit: c_int) -> Object;
     pub fn framelift_handled_exception(beyond: c_int) -> Object;
     pub fn framelift_set_handled_exception(exception: Object) -> Object;
     pub fn framelift_enter_handler(
         frame: *mut Frame,
         unit: c_int,
         again: c_int,
+        told: c_int,
         is_cleanup: *mut c_int,
     ) -> c_int;
     pub fn framelift_is_kept(frame: *mut Frame) -> c_int;
@@ -125,6 +129,10 @@ unsafe extern "C" {
     pub fn framelift_function_of(frame: *mut Frame) -> Object;
     pub fn framelift_code_of(frame: *mut Frame) -> Object;
     pub fn framelift_frame_of(frame_object: Object, unit: *mut c_int) -> *mut Frame;
+
+    pub fn framelift_frame_at(code: Object, globals: Object, unit: c_int) -> Object;
+    pub fn framelift_add_traceback_entry(frame_object: Object);
+    pub fn framelift_same_handler(code: Object, unit: c_int, other: c_int) -> c_int;
 
     pub fn framelift_read_instruction(
         frame: *mut Frame,

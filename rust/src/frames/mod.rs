@@ -3,7 +3,7 @@
 //! `csrc/` gives access to CPython's frames and performs single instructions. Here is what happens with
 //! them: `drive` takes a call from segment to break to segment, `arms` says which frames reach it from a
 //! break's instruction, `state` reads and writes what a frame holds, `handled` what the thread holds for it,
-//! `generator` drives frames that are suspended and resumed, `ffi` declares the C side, and `testing` starts
+//! `places` are instructions in tracebacks, `generator` drives frames that are suspended and resumed, `ffi` declares the C side, and `testing` starts
 //! frames anywhere, for tests.
 
 mod arms;
@@ -11,13 +11,15 @@ mod drive;
 mod ffi;
 mod generator;
 mod handled;
+mod places;
 mod state;
 mod testing;
 
 pub use arms::{Disarmed, edition_of_rules, forget_decisions, somebody_waits};
-pub use drive::{call_in_frame, may_drive};
+pub use drive::{call_in_cpython, call_in_frame, may_drive};
 pub use generator::start as start_generator;
 pub use handled::handled_exception;
+pub use places::add_traceback_entry;
 
 use pyo3::prelude::*;
 
@@ -29,6 +31,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     generator::prepare(module);
     module.add_function(wrap_pyfunction!(arms::set_frame_decisions, module)?)?;
+    module.add_function(wrap_pyfunction!(places::frame_at, module)?)?;
     module.add_class::<state::Unbound>()?;
     module.add("UNBOUND", state::make_unbound(module.py())?)?;
     module.add_function(wrap_pyfunction!(handled::get, module)?)?;

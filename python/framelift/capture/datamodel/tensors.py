@@ -94,6 +94,8 @@ def run_node(vm, target: object, make) -> Value:
         ) from original
     except UnsupportedOperator as error:
         raise Break(reasons.UNSUPPORTED_OPERATOR, f"{describe(target)}: {error.description}") from error
+    if vm.policy.before_failures and vm.graph.fails_too_late(node):
+        raise Break(reasons.FAILS_TOO_LATE, describe(target))
     return node_value(vm, node, node.meta["example_value"])
 
 

@@ -10,7 +10,7 @@ from typing import final
 
 from framelift.capture.decode.depths import UNREACHABLE
 from framelift.capture.decode.exception_table import Handler, find_handler
-from framelift.capture.decode.instruction import Instruction
+from framelift.capture.decode.instruction import Instruction, PushExcInfo, WithExceptStart
 from framelift.capture.decode.raw import Position
 
 _PLAIN_FIELDS = frozenset({"name", "operator", "condition", "operation"})
@@ -52,6 +52,19 @@ class Decoded:
     def handler_for(self, index: int) -> Handler | None:
         """The handler of an exception raised at ``index``; None if that leaves the frame."""
         return find_handler(self.handlers, index)
+
+    def is_handled(self, index: int) -> bool:
+        """Whether an exception raised at ``index`` comes to a handler of the program's own, an ``except`` or
+        ``finally``: others leave blocks and tidy up, and raise it again."""
+        seen: set[int] = set()
+        while (handler := self.handler_for(index)) is not None and handler.target_index not in seen:
+            index = handler.target_index
+            seen.add(index)
+            if isinstance(self.instructions[index], PushExcInfo):
+                index += 1
+                if not isinstance(self.instructions[index], WithExceptStart):
+                    return True
+        return False
 
     def __str__(self) -> str:
         """One line per instruction: index, stack depth before it, offset, meaning. ``+`` in place of an
