@@ -247,7 +247,7 @@ def _backend(arguments: Arguments) -> Backend:
 
 def _arguments_of(model: Any) -> Arguments | None:
     """What a compiled callable or module was compiled with."""
-    call = model.__call__ if isinstance(model, CompiledModule) else model
+    call = model._framelift_call if isinstance(model, CompiledModule) else model
     return _live.get(call) if isinstance(call, CompiledCallable) else None
 
 

@@ -6,9 +6,10 @@ are those of both, and ``state_dict`` has the same keys), it is an instance of t
 the same. The module that was given stays eager.
 
 Its class is a subclass of the module's class, made once for each class, with slots for what only the twin
-has. One of the slots is named ``__call__``: calling an instance takes the type's ``__call__``, which is the
-slot's descriptor, which gives the callable of this very instance. The callable is bound to the original
-module, so ``self`` in user code is always an object of the user's own class.
+has. One of them holds the callable of this very instance, which is what a call takes at once, in native code.
+The class has a ``__call__`` all the same, which does that in Python: for whoever reads code in order to know
+what a call does, as TorchDynamo does. The callable is bound to the original module, so ``self`` in user code
+is always an object of the user's own class.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+from framelift import _native
 from framelift.observe import reasons
 from framelift.observe.errors import Misuse
 
@@ -37,6 +39,7 @@ class CompiledModule:
     """
 
     __slots__ = ()
+    _framelift_call: Callable[..., Any]
     _orig_mod: torch.nn.Module
     _framelift_remake: Remake
 
@@ -53,12 +56,17 @@ class CompiledModule:
         return self._framelift_remake(copy.deepcopy(self._orig_mod, memo))
 
 
+def call_twin(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """``__call__`` of every twin's class."""
+    return self._framelift_call(*args, **kwargs)
+
+
 def make_twin(module: torch.nn.Module, call: Callable[..., Any], remake: Remake) -> Any:
     """A twin of ``module`` that runs ``call`` when it is called; ``remake`` makes one of a copy of it."""
     cls = _twin_class(type(module))
     twin = object.__new__(cls)
     object.__setattr__(twin, "__dict__", module.__dict__)
-    for slot, value in (("__call__", call), ("_orig_mod", module), ("_framelift_remake", remake)):
+    for slot, value in (("_framelift_call", call), ("_orig_mod", module), ("_framelift_remake", remake)):
         cls.__dict__[slot].__set__(twin, value)
     return twin
 
@@ -85,7 +93,8 @@ def _twin_class(cls: type) -> type:
     if known is not None:
         return known
     namespace: dict[str, Any] = {
-        "__slots__": ("__call__", "_orig_mod", "_framelift_remake"),
+        "__slots__": ("_framelift_call", "_orig_mod", "_framelift_remake"),
+        "__call__": call_twin,
         "__module__": cls.__module__,
         "__qualname__": cls.__qualname__,
         "__doc__": cls.__doc__,
@@ -95,7 +104,9 @@ def _twin_class(cls: type) -> type:
         namespace.update({name: _slot_of_original(name) for name in slots})
     if hasattr(cls, "__del__"):
         namespace["__del__"] = _leave_to_original
-    return _classes.setdefault(id(cls), type(cls)(cls.__name__, (CompiledModule, cls), namespace))
+    made = type(cls)(cls.__name__, (CompiledModule, cls), namespace)
+    _native.call_by_slot(made)
+    return _classes.setdefault(id(cls), made)
 
 
 def _slot_of_original(name: str) -> property:

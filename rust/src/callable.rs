@@ -16,6 +16,7 @@ mod fingerprint;
 mod foreign_tracer;
 pub mod graph_errors;
 mod resume_points;
+mod twin;
 mod type_object;
 
 use crate::cache::Counter;
@@ -131,6 +132,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     type_object::register(module)?;
     module.add_class::<failures::Failures>()?;
     module.add_function(wrap_pyfunction!(forget_children, module)?)?;
+    module.add_function(wrap_pyfunction!(twin::call_by_slot, module)?)?;
     module.add_function(wrap_pyfunction!(compiling::compiling, module)?)?;
     module.add_function(wrap_pyfunction!(foreign_tracer::set_tracer_switch, module)?)?;
     module.add_function(wrap_pyfunction!(graph_errors::set_repeat_question, module)?)?;

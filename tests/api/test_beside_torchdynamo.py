@@ -101,3 +101,24 @@ assert torch.equal(compiled(x), broken(x))
 print(len(seen))
 """
     assert run(program) == "1\n"
+
+
+def test_a_compiled_module_is_traced_through_by_theirs() -> None:
+    program = """
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+
+    def forward(self, x, *, by=1):
+        return self.linear(x) * by
+
+model = Model()
+twin = framelift.compile(model, backend="eager")
+net = torch.nn.Sequential(twin, torch.nn.ReLU())
+for program in (lambda x: twin(x, by=3) * 2, lambda x: net(x)):
+    outer = torch.compile(program, backend="eager", fullgraph=True)
+    assert torch.equal(outer(x), program(x))
+print(framelift.counters["graphs"].total())
+"""
+    assert run(program) == "2\n"

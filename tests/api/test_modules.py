@@ -55,8 +55,8 @@ def test_the_module_stays_eager(model, twin):
     assert twin is not model
     assert type(model) is Model
     assert Model.__call__ is nn.Module.__call__
-    assert isinstance(twin.__call__, CompiledCallable)
-    assert not isinstance(model.__call__, CompiledCallable)
+    assert isinstance(twin._framelift_call, CompiledCallable)
+    assert not hasattr(model, "_framelift_call")
     assert model._compiled_call_impl is None
 
 
@@ -223,8 +223,8 @@ def test_copies_are_twins_of_copies(copied):
     assert type(other) is type(twin)
     assert other._orig_mod is not model
     assert type(other._orig_mod) is nn.Sequential
-    assert isinstance(other.__call__, CompiledCallable)
-    assert other.__call__ is not twin.__call__
+    assert isinstance(other._framelift_call, CompiledCallable)
+    assert other._framelift_call is not twin._framelift_call
     assert torch.equal(other(X), model(X))
     assert framelift.compile(other, backend="eager") is other
 

@@ -14,6 +14,7 @@ from typing import final
 
 from framelift import torch_internals
 from framelift._native import CompiledCallable
+from framelift.module import CompiledModule
 from framelift.observe import reasons
 from framelift.rules.homes import (
     C_FUNCTION_TYPES,
@@ -164,6 +165,8 @@ class Predicates:
             wrapped = value.__wrapped__
         else:
             wrapped = torch_internals.wrapped_by(value)
+        if isinstance(value, CompiledModule):
+            return self._ask(value._framelift_call)
         if wrapped is not None:
             return Rule(
                 RuleKind.INLINE, "a wrapper is captured as the callable it wraps", _ORIGIN, target=wrapped
@@ -174,7 +177,7 @@ class Predicates:
         if isinstance(call, types.FunctionType):
             return self._ask(call)
         if isinstance(call, types.MemberDescriptorType):
-            # A slot: each instance has a callable of its own, as the twins made by `compile(module)`.
+            # A slot: each instance has a callable of its own.
             return self._rule_of_slot(call, value)
         module = module_of_class(next(base for base in mro_of(type(value)) if "__call__" in own_names(base)))
         return rule_of_module_in_c(module) or (TORCH_INTERNAL if _in_package(module, "torch") else UNKNOWN)

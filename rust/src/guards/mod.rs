@@ -22,7 +22,7 @@ mod exact;
 mod explain;
 mod kinds;
 mod lookup;
-mod python;
+pub mod python;
 mod standing;
 mod tree;
 mod versions;

@@ -43,6 +43,7 @@ from framelift.capture.values import (
 from framelift.capture.values.objects import type_of
 from framelift.guards import kinds
 from framelift.guards.kinds import ABSENT
+from framelift.module import call_twin
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -461,6 +462,12 @@ def cached_bind(vm, arguments, keywords):
 @native(types.FunctionType.__call__)
 def function_call(vm, arguments, keywords):
     return calls.call(vm, arguments[0], arguments[1:], keywords)
+
+
+@native(call_twin)
+def twin_call(vm, arguments, keywords):
+    """A compiled module is called."""
+    return calls.call(vm, attributes.get(vm, arguments[0], "_framelift_call"), arguments[1:], keywords)
 
 
 @native(types.FunctionType.__get__)
