@@ -538,14 +538,14 @@ class GraphBuilder:
         ``inputs`` gives, afterwards, the nodes that it had for arguments. Raises ``UnsupportedOperator`` if
         it wrote to one of them.
         """
-        value, random, written = self._metadata.run_transform(function)
+        value, random, written, refuses = self._metadata.run_transform(function)
         reached = {
             torch_internals.storage_key(tensor) for tensor in tensors_in(self._values(tuple(inputs())))
         }
         if not written.isdisjoint(reached):
             error = NotImplementedError("write")
             raise UnsupportedOperator(error, "transform", "a function transform that writes to its arguments")
-        return Answer(value, False, random)
+        return Answer(value, False, random, refuses=refuses)
 
     def call_transform(
         self, target: Callable[..., Any], inputs: Sequence[fx.Node], answer: Answer
@@ -555,12 +555,13 @@ class GraphBuilder:
 
     def run_body(self, function: Callable[[], Any], inputs: Callable[[], Sequence[fx.Node]]) -> Answer:
         """``run_transform`` for a call that hands tensors through as they are, and may write to them."""
-        value, random, written = self._metadata.run_transform(function)
+        value, random, written, refuses = self._metadata.run_transform(function)
         reached = {
             torch_internals.storage_key(tensor) for tensor in tensors_in(self._values(tuple(inputs())))
         }
         self._metadata.written |= written & reached
-        return Answer(value, not written.isdisjoint(reached), random)
+        known = frozenset(written & reached)
+        return Answer(value, bool(known), random, written=known, refuses=refuses)
 
     def call_body(
         self, target: Callable[..., Any], inputs: Sequence[fx.Node], answer: Answer, untraced: str

@@ -62,7 +62,8 @@ class Metadata:
     """The fake tensors of one capture.
 
     ``written`` holds the storage of every tensor that a call wrote to; ``random`` is true once a call drew
-    random numbers; ``offsets_matter`` once a result depended on a storage offset.
+    random numbers, ``refused`` once one may refuse its data; ``offsets_matter`` once a result depended on a
+    storage offset.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Metadata:
         "fake_mode",
         "offsets_matter",
         "random",
+        "refused",
         "shape_env",
         "written",
     )
@@ -81,7 +83,7 @@ class Metadata:
             scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs
         )
         self.written: set[int] = set()
-        self.random = False
+        self.random = self.refused = False
         self.offsets_matter = False
         self._touched: list[torch.Tensor] = []
         self._drew = self._refuses = False
@@ -163,6 +165,7 @@ class Metadata:
             raise classify(error, name, function) from error
         written = self._note_writes(reachable, kwargs) if self._touched else frozenset()
         self.random |= self._drew
+        self.refused |= self._refuses
         return Answer(value, bool(written), self._drew, unbacked, written, self._refuses)
 
     def _forms(self) -> AbstractContextManager[None]:
@@ -183,18 +186,19 @@ class Metadata:
             with torch_internals.operators_in_python():
                 return function(*args, **kwargs)
 
-    def run_transform(self, function: Callable[[], Any]) -> tuple[Any, bool, set[int]]:
+    def run_transform(self, function: Callable[[], Any]) -> tuple[Any, bool, set[int], bool]:
         """Run a function transform that asks for more answers on its way: its result, whether it drew random
-        numbers, and the storage of what it wrote to."""
-        random, written = self.random, self.written
-        self.random, self.written = False, set()
+        numbers, the storage of what it wrote to, and whether it may refuse its data."""
+        random, written, refused = self.random, self.written, self.refused
+        self.random, self.written, self.refused = False, set(), False
         try:
             with self.fake_mode, self._forms(), torch_internals.quiet_fake_tensors():
                 value = function()
-            return value, self.random, self.written
+            return value, self.random, self.written, self.refused
         finally:
             self.random |= random
             self.written = written
+            self.refused |= refused
 
     def _observe(self, overload: OpOverload, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         """Note the effects of one operator that is about to run on fakes."""

@@ -33,6 +33,8 @@ enum Entered {
     Done(Object),
     /// CPython is to run the function; nothing has happened that it would notice.
     Cpython,
+    /// The same, as a graph has raised: what the function calls is repeated, too.
+    Repeat,
 }
 
 /// An entry whose guards hold.
@@ -104,12 +106,14 @@ pub unsafe extern "C" fn compiled(
 unsafe fn answer(this: *mut CompiledCallable, call: &Call) -> Object {
     // SAFETY: the vectorcall protocol.
     unsafe {
-        if !compiling::is_compiling()
-            && let Entered::Done(result) = enter(this, call)
-        {
-            return result;
+        if compiling::is_compiling() {
+            return call_function(this, call);
         }
-        finish_in_cpython(this, call)
+        match enter(this, call) {
+            Entered::Done(result) => result,
+            Entered::Cpython => finish_in_cpython(this, call),
+            Entered::Repeat => call_function(this, call),
+        }
     }
 }
 
@@ -118,7 +122,7 @@ unsafe fn answer(this: *mut CompiledCallable, call: &Call) -> Object {
 unsafe fn finish_in_cpython(this: *mut CompiledCallable, call: &Call) -> Object {
     // SAFETY: the vectorcall protocol; the callable is alive while it is called.
     unsafe {
-        let asks = !compiling::is_compiling() && !(*this).child_for().is_null() && (*this).is_on();
+        let asks = !(*this).child_for().is_null() && (*this).is_on();
         if asks && !(*this).signature.suspends() && frames::may_drive((*this).code) {
             return frames::call_in_cpython(this, call);
         }
@@ -446,13 +450,13 @@ unsafe fn run_entry(
         Ran::Done(result) => Entered::Done(result),
         Ran::Thrown(place) => {
             // SAFETY: an exception is set.
-            unsafe { frames::add_traceback_entry(place) };
+            unsafe { frames::add_traceback_entry(place.frame) };
             Entered::Done(null_mut())
         }
         Ran::Replay => {
             // SAFETY: an exception is set.
             unsafe { report_graph_error(this, hit) };
-            Entered::Cpython
+            Entered::Repeat
         }
     }
 }

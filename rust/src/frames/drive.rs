@@ -231,6 +231,8 @@ enum Next {
     Segment(c_int),
     /// CPython goes on there.
     Resume(c_int),
+    /// The same, as a graph has raised: what is called from there is repeated, too.
+    Repeat(c_int),
     /// The instruction there has raised.
     Throw(c_int),
     /// The same, with an exception whose traceback has an entry for the frame already.
@@ -307,8 +309,9 @@ impl Driver {
                 next = match next {
                     Next::Break(unit) => self.perform(unit),
                     Next::Segment(unit) => self.segment(unit),
-                    Next::Resume(unit) => {
-                        let _armed = if self.is_observed() { None } else { self.arm() };
+                    Next::Resume(unit) | Next::Repeat(unit) => {
+                        let arms = matches!(next, Next::Resume(_)) && !self.is_observed();
+                        let _armed = if arms { self.arm() } else { None };
                         self.leave();
                         return framelift_resume_frame(self.frame, unit);
                     }
@@ -397,23 +400,23 @@ impl Driver {
             Ran::Replay => {
                 // SAFETY: an exception is set.
                 unsafe { callable::report_graph_error(self.callable, hit) };
-                Next::Resume(unit)
+                Next::Repeat(unit)
             }
             // SAFETY: an exception is set, and the frame is as it was at `unit`.
-            Ran::Thrown(place) => unsafe { self.thrown(unit, place) },
+            Ran::Thrown(place) => unsafe { self.thrown(unit, &place) },
         }
     }
 
     /// The graph of the segment that begins at `unit` has raised, at `place`. What the program had done up to there
     /// is not in the frame, so nothing may handle it that could not have handled it at the beginning.
-    unsafe fn thrown(&mut self, unit: c_int, place: Place) -> Next {
+    unsafe fn thrown(&mut self, unit: c_int, place: &Place) -> Next {
         let first = (place.offset / 2) as c_int;
         let mut instruction = MaybeUninit::<Instruction>::uninit();
         // SAFETY: a live frame; an exception is set, which reading an instruction leaves alone if it succeeds.
         unsafe {
             let code = framelift_code_of(self.frame);
             if framelift_same_handler(code, unit, first) == 0 {
-                add_traceback_entry(place);
+                add_traceback_entry(place.frame);
                 return Next::Throw(0);
             }
             ffi::Py_DECREF(place.frame);
