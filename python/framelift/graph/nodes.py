@@ -80,8 +80,8 @@ def has_effect(target: Any, result: Any) -> bool:
     """Whether a call may change something besides its arguments' data, judged by its name and its result.
 
     A call that returns nothing is taken to do something. Names that end in an underscore change the tensor's
-    metadata or its place in autograd even where no operator says so (``requires_grad_``), unless the underscore
-    is there because the name would be a keyword (``operator.and_``).
+    metadata or its place in autograd even where no operator says so (``requires_grad_``), unless the
+    underscore is there because the name would be a keyword (``operator.and_``).
     """
     name = target_name(target)
     in_place = name.endswith("_") and not name.endswith("__") and not keyword.iskeyword(name[:-1])
