@@ -8,6 +8,7 @@ shapes. ``build`` then turns it into the native tree; ``ReferenceTree`` checks t
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -86,6 +87,8 @@ def same_guard(left: Guard, right: Guard) -> bool:
     Objects are compared by identity or, where they are literals of one type, by their representation: 0.0 and
     -0.0 are different demands, and two nans are the same one.
     """
+    if left is right:
+        return True
     if type(left) is not type(right):
         return False
     if isinstance(left, TensorMatch):
@@ -95,7 +98,13 @@ def same_guard(left: Guard, right: Guard) -> bool:
             right.sizes,
             right.strides,
         )
-    return all(same_demand(getattr(left, item.name), getattr(right, item.name)) for item in fields(left))
+    return all(same_demand(getattr(left, name), getattr(right, name)) for name in demands_of(type(left)))
+
+
+@functools.cache
+def demands_of(kind: type[Guard]) -> tuple[str, ...]:
+    """The names of what guards of a kind demand."""
+    return tuple(item.name for item in fields(kind))
 
 
 _LITERALS = (bool, int, float, complex, str, bytes)

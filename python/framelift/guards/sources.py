@@ -11,6 +11,7 @@ these primitives, so that fetching a value again can never call back into the pr
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,33 @@ class Held(Source):
         return self.name
 
 
+Described = TypeVar("Described", bound=type)
+
+
+def hashed_once(cls: Described) -> Described:
+    """Decorator of links: a path is hashed link by link, so each keeps its number."""
+    compute = cls.__hash__
+
+    def remembered(self: Link) -> int:
+        known = self.known_hash
+        if known is None:
+            known = compute(self)
+            object.__setattr__(self, "known_hash", known)
+        return known
+
+    cls.__hash__ = remembered  # type: ignore[method-assign]
+    return cls
+
+
 @dataclass(frozen=True, slots=True)
 class Link(Source):
     """A source that is reached from another one."""
 
     base: Source
+    known_hash: int | None = field(default=None, init=False, repr=False, compare=False)
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True, eq=False)
 class DictItem(Link):
     """``dict.__getitem__(base, key)``; ``key`` hashes and compares without user code.
@@ -97,6 +118,7 @@ class DictItem(Link):
         return f"{self.base}[{self.key!r}]"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class NamedItem(Link):
     """``dict.__getitem__(base, name)``, where ``name`` is the string at ``key`` of each call."""
@@ -107,6 +129,7 @@ class NamedItem(Link):
         return f"{self.base}[{self.key}]"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class InstanceDict(Link):
     """The ``__dict__`` of an object that has one."""
@@ -115,6 +138,7 @@ class InstanceDict(Link):
         return f"{self.base}.__dict__"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class ListItem(Link):
     """``list.__getitem__(base, index)``, ``index`` not negative."""
@@ -125,6 +149,7 @@ class ListItem(Link):
         return f"{self.base}[{self.index}]"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class TupleItem(Link):
     """``tuple.__getitem__(base, index)``, ``index`` not negative."""
@@ -135,6 +160,7 @@ class TupleItem(Link):
         return f"{self.base}[{self.index}]"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class SequenceItem(Link):
     """Item of another C sequence without user code, such as ``collections.deque``."""
@@ -145,6 +171,7 @@ class SequenceItem(Link):
         return f"{self.base}[{self.index}]"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class TypeOf(Link):
     """``type(base)``."""
@@ -153,6 +180,7 @@ class TypeOf(Link):
         return f"type({self.base})"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class CellContents(Link):
     """``base.cell_contents`` of a closure cell that is not empty."""
@@ -161,6 +189,7 @@ class CellContents(Link):
         return f"{self.base}.cell_contents"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class Referent(Link):
     """``base()`` of a ``weakref.ref`` (not of a subclass) whose object is alive."""
@@ -169,6 +198,7 @@ class Referent(Link):
         return f"{self.base}()"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class Reading(Link):
     """``base()`` of a C function that only tells a setting of the process, such as
@@ -178,6 +208,7 @@ class Reading(Link):
         return f"{self.base}()"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class FunctionField(Link):
     """A field of a Python function: code, defaults, kwdefaults, closure or globals."""
@@ -188,6 +219,7 @@ class FunctionField(Link):
         return f"{self.base}.__{self.name}__"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True, eq=False)
 class Descriptor(Link):
     """``descriptor.__get__(base)`` of a C-level member or getter that runs no user code.
@@ -208,6 +240,7 @@ class Descriptor(Link):
         return f"{self.base}.{self.name}"
 
 
+@hashed_once
 @dataclass(frozen=True, slots=True)
 class TypeLookup(Link):
     """The raw attribute that ``base``'s method resolution order gives for ``name`` (base is a class).
