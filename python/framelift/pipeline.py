@@ -410,10 +410,15 @@ class Compilation:
 
 
 def attempt(capture: Callable[..., Captured], **options: object) -> Captured | CaptureFailed:
-    """What a capture gives, with its failure as a result."""
+    """What a capture gives, with its failure as a result.
+
+    The frames of the capture are forgotten: through them a failure would keep the program's objects.
+    """
     try:
         return capture(**options)
     except CaptureFailed as failed:
+        if not config.verbose:
+            failed.__traceback__ = failed.error.__traceback__ = None
         return failed
 
 

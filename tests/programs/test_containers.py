@@ -421,3 +421,43 @@ def test_tensors_as_keys_of_an_outside_dict():
         return lambda x, first: x * table[tensors[0] if first else tensors[1]]
 
     check(fresh(build), floats(2), each(True, False, True), graphs=2, recompiles=1)
+
+
+def test_what_is_extended_from_a_generator_sees_the_items_so_far():
+    def f(x):
+        items, ends, table = [], collections.deque(), {}
+
+        def growing(sizes):
+            for _ in range(3):
+                yield len(sizes)
+            sizes.append("end")
+
+        items.extend(growing(items))
+        items += growing(items)
+        ends.extendleft(growing(ends))
+        table.update((key, len(table)) for key in "aab")
+        return x + len(items), items, ends, table
+
+    check(f, floats(2))
+
+
+def test_what_was_added_before_an_error_stays():
+    def f(x, pairs):
+        def failing():
+            yield 1
+            yield 2
+            raise ValueError("no more")
+
+        items, table, log = [], {}, []
+        for change in (
+            lambda: items.extend(failing()),
+            lambda: table.update(pairs),
+            lambda: table.update([("c", 3), 4]),
+        ):
+            try:
+                change()
+            except (ValueError, TypeError) as error:
+                log.append(str(error))
+        return x * len(items), items, table, log
+
+    check(f, floats(2), [("a", 1), ("b",)])

@@ -289,3 +289,40 @@ def test_stop_iteration_in_a_mapped_function_ends_the_map():
         return x + 1, list(map(next, iterators)), list(filter(lambda item: next(iter([])), [1]))
 
     check(f, floats(2), [1, 2])
+
+
+def test_a_generator_left_inside_try_is_closed():
+    """CPython closes a generator with its last reference: what its ``finally`` does can be seen."""
+
+    def f(x):
+        log = []
+
+        def counting():
+            try:
+                yield from range(5)
+            finally:
+                log.append("closed")
+
+        for number in counting():
+            if number == 2:
+                break
+            x = x + number
+        half = counting()
+        log.append(next(half))
+        return torch.relu(x), log
+
+    check(f, floats(2), graphs=None, breaks=None, recompiles=None, forced=False)
+
+
+def test_a_generator_left_outside_of_try_needs_no_closing():
+    def f(x):
+        def counting():
+            yield from range(5)
+
+        for number in counting():
+            if number == 2:
+                break
+            x = x + number
+        return x + next(counting())
+
+    check(f, floats(2))

@@ -15,6 +15,7 @@ import torch
 from framelift import _native, rules, torch_internals
 from framelift.capture import outside
 from framelift.capture.datamodel import calls, iteration
+from framelift.capture.decode.instruction import CleanupThrow, StopIterationError
 from framelift.capture.effects import EffectLog, SlotStore
 from framelift.capture.exceptions import CONTEXT, TRACEBACK, Raised, raised
 from framelift.capture.polyfills import is_polyfill
@@ -99,6 +100,18 @@ class Interpreter:
         self.stop_at = -1
         graph.assumed.where = self.positions
         graph.line_up, graph.is_covered = self.line_up, self.is_covered
+
+    def close(self) -> None:
+        """Let go of the program's objects: values refer to one another, and to the interpreter."""
+        self.graph.assumed.where = list
+        self.effects = EffectLog()
+        for table in (self.seen, self.tensors, self.gradients, self.gradient_stores, self.identities):
+            table.clear()
+        self.identity_numbers.clear()
+        for _, generator in self.generators:
+            generator.frame.generator = None
+        for held in (self.keep_alive, self.generators, self.postponed):
+            held.clear()
 
     def positions(self) -> list[tuple]:
         """Where the program is, outermost frame first."""
@@ -300,6 +313,13 @@ class Interpreter:
         """
         return next((done for done, generator in self.generators if not generator.finished), None)
 
+    def to_be_closed(self) -> GeneratorObject | None:
+        """A generator made here that is half-way where its code has something to do when it is closed.
+
+        CPython closes one when it loses the last reference; capture does not know when that is.
+        """
+        return next((one for _, one in self.generators if not one.finished and is_guarded(one.frame)), None)
+
     def place(self, error: Break | Raised) -> None:
         """Write down where an error comes from."""
         error.stack = self.positions()
@@ -378,6 +398,15 @@ class Interpreter:
         generator.finished = True
         generator.returned = result
         return None
+
+
+def is_guarded(frame: Frame) -> bool:
+    """Whether a suspended frame is inside ``try`` or ``with``: a generator's other handlers do nothing."""
+    handler = frame.decoded.handler_for(frame.current_index)
+    if handler is None or is_polyfill(frame.decoded.code):
+        return False
+    target = frame.decoded.instructions[handler.target_index]
+    return not isinstance(target, StopIterationError | CleanupThrow)
 
 
 def with_break(steps: list, frame: Frame, offset: int) -> list:

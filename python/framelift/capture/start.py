@@ -161,6 +161,8 @@ def capture_segment(
         elsewhere = is_inner(error) or goes_on(vm, error)
         stops = places_to_stop(vm, error)
         raise CaptureFailed(error, guards, stops, elsewhere, vm.looks_at_history) from error
+    finally:
+        vm.close()
 
 
 def places_to_stop(vm: Interpreter, error: Break) -> tuple[End, ...]:
@@ -239,12 +241,14 @@ def run_segment(vm: Interpreter, frame: Frame, end: End | None) -> tuple[Value, 
     """
     try:
         result = vm.run(frame)
+        check_generators(vm)
         if isinstance(result, Yielded):
             frame.stack.append(result.value)
             frame.index -= 1
             return stopped_state(vm, frame, ())
         return result, None
     except Stopped:
+        check_generators(vm)
         return stopped_state(vm, frame, end.callees if end else ())
     except Raised as error:
         texts = ", ".join(
@@ -255,6 +259,14 @@ def run_segment(vm: Interpreter, frame: Frame, end: End | None) -> tuple[Value, 
         raise escaped from None
     except RecursionError as error:
         raise Break(reasons.TOO_DEEP, str(error)) from error
+
+
+def check_generators(vm: Interpreter) -> None:
+    """What a segment leaves half-way, CPython would close, now or later, and so run its handlers."""
+    left = vm.to_be_closed()
+    if left is not None:
+        what = f"{left.frame.function.qualname} is left half-way inside `try` or `with`"
+        raise Break(reasons.GENERATOR_ESCAPES, what)
 
 
 def stopped_state(vm: Interpreter, frame: Frame, callees: tuple[types.CodeType, ...]) -> tuple[Value, Stop]:

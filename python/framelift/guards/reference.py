@@ -256,6 +256,23 @@ def evaluate(expression: sympy.Basic, values: dict[sympy.Symbol, int | float]) -
     return bool(answer is sympy.true or (answer.is_number and answer != 0))
 
 
+class Fetched:
+    """The objects at the sources of one call, each fetched once."""
+
+    __slots__ = ("arguments", "objects")
+
+    def __init__(self, arguments: tuple[object, ...]) -> None:
+        self.arguments = arguments
+        self.objects: dict[Source, object] = {}
+
+    def at(self, source: Source) -> object:
+        """The object at ``source``; raises FetchError where there is none."""
+        if source not in self.objects:
+            base = self.at(source.base) if isinstance(source, sources.Link) else None
+            self.objects[source] = fetch(source, base, self.arguments)
+        return self.objects[source]
+
+
 class ReferenceTree:
     """Checks a ``GuardSet``, as it is when this is made, in plain Python."""
 
@@ -285,14 +302,7 @@ class ReferenceTree:
         """The collected objects when everything holds, else None."""
         if self._state is not None and not self._state_holds():
             return None
-        objects: dict[Source, object] = {}
-
-        def object_at(source: Source) -> object:
-            if source not in objects:
-                base = object_at(source.base) if isinstance(source, sources.Link) else None
-                objects[source] = fetch(source, base, arguments)
-            return objects[source]
-
+        object_at = Fetched(arguments).at
         try:
             for source, guard in self._guards:
                 if not holds(guard, object_at(source), object_at):

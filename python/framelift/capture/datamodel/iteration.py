@@ -6,6 +6,7 @@ https://docs.python.org/3/library/stdtypes.html#iterator-types
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 
 from framelift.capture.datamodel import attributes, calls, mapping, set_order, tensors
 from framelift.capture.exceptions import Raised, raised
@@ -144,18 +145,25 @@ def was_changed(vm, iterator: IteratorObject) -> bool:
 
 def unpack(vm, value: Value) -> list[Value]:
     """All items of an iterable, as ``list(value)`` gives them."""
+    return list(steps(vm, value))
+
+
+def steps(vm, value: Value) -> Iterator[Value]:
+    """The items of an iterable one by one, for what stores each before it asks for the next."""
     value = vm.look(value)
     if isinstance(value, (ListObject, TupleObject)) and is_plain_iteration(vm, value):
-        return list(value.items)
+        yield from list(value.items)
+        return
     if isinstance(value, Tensor):
-        return tensors.unbind(vm, value)
+        yield from tensors.unbind(vm, value)
+        return
     iterator = iterator_of(vm, value)
-    items = []
+    count = 0
     while (item := next_of(vm, iterator)) is not None:
-        items.append(item)
-        if len(items) > config.loop_limit:
+        yield item
+        count += 1
+        if count > config.loop_limit:
             raise Break(reasons.LOOP_TOO_LONG, f"more than {config.loop_limit} items")
-    return items
 
 
 def is_plain_iteration(vm, value: ListObject | TupleObject) -> bool:

@@ -18,6 +18,7 @@ from framelift.capture.datamodel import (
     calls,
     constants,
     items,
+    iteration,
     mapping,
     numbers,
     operators,
@@ -25,7 +26,7 @@ from framelift.capture.datamodel import (
     tensors,
     text,
 )
-from framelift.capture.exceptions import ARGUMENTS, new_exception, raised
+from framelift.capture.exceptions import ARGUMENTS, Raised, new_exception, raised
 from framelift.capture.handlers.containers import extend_set, pairs_of
 from framelift.capture.natives.registry import native
 from framelift.capture.values import (
@@ -249,16 +250,31 @@ def dict_call(vm, arguments, keywords):
     return built
 
 
+def pair(vm, number: int, item) -> list:
+    """Key and value of an element of what a dict is updated with."""
+    try:
+        found = vm.unpack(item)
+    except Raised as error:
+        if issubclass(error.value.cls, TypeError):
+            wrong = f"cannot convert dictionary update sequence element #{number} to a sequence"
+            raise raised(TypeError, wrong) from None
+        raise
+    if len(found) != 2:
+        wrong = f"dictionary update sequence element #{number} has length {len(found)}; 2 is required"
+        raise raised(ValueError, wrong)
+    return found
+
+
 def update_dict(vm, target: DictObject, arguments, keywords) -> None:
     """``dict.update``: a mapping or an iterable of pairs, then keywords."""
     if arguments:
         source = vm.look(arguments[0])
         if isinstance(source, DictObject) or attributes.find(vm, source, "keys") is not None:
-            pairs = pairs_of(vm, source)
+            for key, value in pairs_of(vm, source):
+                mapping.store(vm, target, key, value)
         else:
-            pairs = [tuple(vm.unpack(item)) for item in vm.unpack(source)]
-        for key, value in pairs:
-            mapping.store(vm, target, key, value)
+            for number, item in enumerate(iteration.steps(vm, source)):
+                mapping.store(vm, target, *pair(vm, number, item))
     for name, value in keywords.items():
         mapping.store(vm, target, Constant(name), value)
 

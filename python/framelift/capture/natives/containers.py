@@ -136,16 +136,14 @@ def deque_appendleft(vm, arguments, keywords):
 @native(list.extend, collections.deque.extend, list.__iadd__, collections.deque.__iadd__)
 def list_extend(vm, arguments, keywords):
     target = vm.look(arguments[0])
-    put_at_end(target, vm.unpack(arguments[1]))
-    if target.maxlen is not None:
-        del target.items[: max(len(target.items) - target.maxlen, 0)]
-    vm.effects.contents_changed(target)
+    for item in iteration.steps(vm, arguments[1]):
+        list_append(vm, [target, item], {})
     return target
 
 
 @native(collections.deque.extendleft)
 def deque_extendleft(vm, arguments, keywords):
-    for item in vm.unpack(arguments[1]):
+    for item in iteration.steps(vm, arguments[1]):
         deque_appendleft(vm, [arguments[0], item], {})
     return Constant(None)
 

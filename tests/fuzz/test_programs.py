@@ -1,0 +1,50 @@
+"""Random programs do compiled what they do in CPython: results, errors, output, what is left behind."""
+
+from __future__ import annotations
+
+import linecache
+import os
+
+import pytest
+
+from tests.fuzz.grammar import program
+from tests.harness import check, each, floats
+from tests.harness.inputs import Recipe
+
+STRESS = "FRAMELIFT_STRESS" in os.environ
+SEEDS = range(400) if STRESS else range(8)
+
+
+def run(seed: int, breaks: bool) -> None:
+    text = program(seed, breaks)
+    name = f"<program {seed}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+    namespace = {"__name__": "random_program"}
+    exec(compile(text, name, "exec"), namespace)
+    check(
+        namespace["f"],
+        floats(3),
+        floats(3),
+        each(1, 1, 2, 3),
+        each([1, 2], [1, 2], [3]),
+        each({"a": 1}, {"a": 1}, {"b": 2}),
+        Recipe(lambda k, _: namespace["Child"](1)),
+        calls=4,
+        graphs=None,
+        breaks=None,
+        recompiles=None,
+        forced=False,
+        references=False,
+    )
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_breaks(seed):
+    run(seed, breaks=False)
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("seed", SEEDS)
+def test_with_breaks(seed):
+    run(1000 + seed, breaks=True)
