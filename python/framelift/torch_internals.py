@@ -941,6 +941,8 @@ def compile_with_inductor(
     graph = torch.fx.Graph()
     graph.output(graph.graph_copy(module.graph, {}))
     own = torch.fx.GraphModule(torch.nn.Module(), graph, "FrameliftGraph")
+    if written and torch.is_grad_enabled():
+        patches = {"custom_partitioner_fn": _partitioner(), **patches}
     context = TracingContext(mode)
     with tracing(context):
         run = compile_fx(own, list(examples), config_patches=patches or None)
@@ -952,6 +954,61 @@ def compile_with_inductor(
     if context.guards_context.aotautograd_guards:
         raise UnguardedAliasing(str(context.guards_context.aotautograd_guards))
     return run
+
+
+def wants_known_floats(error: BaseException) -> bool:
+    """Whether AOTAutograd asks for another capture, in which floats are not symbols."""
+    from torch._dynamo.exc import TensorifyScalarRestartAnalysis
+
+    return isinstance(error, TensorifyScalarRestartAnalysis)
+
+
+def buffers_kept() -> Any:
+    """While this is entered, backwards are compiled such that they can be run more than once."""
+    return torch._functorch.config.patch(donated_buffer=False)
+
+
+class SavedBeforeWritten(Exception):
+    """A backward needs what an input held before the forward wrote to it."""
+
+
+@functools.cache
+def _partitioner() -> Any:
+    """What divides a graph that writes to inputs into forward and backward.
+
+    Inductor's own way may compute a value again in the backward from an input that the forward has written to
+    meanwhile. Where it does, everything that the backward needs is kept instead.
+    """
+    from torch._functorch import partitioners
+    from torch._inductor.custom_graph_pass import CustomPartitionerFn
+
+    def needs_written(forward: GraphModule, backward: GraphModule) -> bool:
+        copies = (node for node in forward.graph.nodes if node.target is torch.ops.aten.copy_.default)
+        written = {node.args[0].name for node in copies if node.args[0].op == "placeholder"}
+        return any(node.name in written for node in backward.graph.nodes if node.op == "placeholder")
+
+    class Partitioner(CustomPartitionerFn):
+        def __call__(self, gm: GraphModule, joint_inputs: Sequence[object], **kwargs: Any) -> Any:
+            graph = torch.fx.Graph()
+            graph.output(graph.graph_copy(gm.graph, {}))
+            graph._codegen = gm.graph._codegen
+            second = torch.fx.GraphModule(gm, graph)
+            parts = partitioners.min_cut_rematerialization_partition(gm, joint_inputs, **kwargs)
+            if needs_written(*parts):
+                names = ("num_fwd_outputs", "static_lifetime_input_indices", "static_lifetime_input_nodes")
+                some = {name: kwargs[name] for name in names if name in kwargs}
+                parts = partitioners.default_partition(second, joint_inputs, **some)
+            if needs_written(*parts):
+                raise SavedBeforeWritten("the backward needs what an input held before it was written to")
+            return parts
+
+        def uuid(self) -> str:
+            return "framelift: inputs that are written to are not saved"
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (_partitioner, ())  # a part of the keys of Inductor's caches
+
+    return Partitioner()
 
 
 def compile_with_callable(
@@ -1790,6 +1847,29 @@ def history_of(outputs: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], set
                 seen.add(following)
                 pending.append(following)
     return list(found.values()), {type(node) for node in seen}
+
+
+def inputs_reached(output: torch.Tensor, inputs: Sequence[torch.Tensor]) -> frozenset[int]:
+    """Which of these tensors an engine started at ``output`` reaches, by position."""
+    nodes = {}
+    for place, tensor in enumerate(inputs):
+        if tensor.requires_grad:
+            node = tensor.grad_fn
+            if node is None:
+                node = torch.autograd.graph.get_gradient_edge(tensor).node
+            nodes[node] = place
+    if output.grad_fn is None:
+        return frozenset(place for place, tensor in enumerate(inputs) if tensor is output)
+    pending, seen = [output.grad_fn], {output.grad_fn}
+    while pending:
+        node = pending.pop()
+        if node in nodes:
+            continue
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                pending.append(following)
+    return frozenset(place for node, place in nodes.items() if node in seen)
 
 
 def graph_break_functions() -> tuple[Any, ...]:

@@ -147,6 +147,32 @@ def test_a_write_without_gradients_is_seen_by_autograd():
         one(framelift.compile(step, backend="inductor"))
 
 
+def normalized(x, w):
+    """The backward needs the direction behind the write to it, which is computed from the one before."""
+    with torch.no_grad():
+        direction = F.normalize(w @ F.normalize(w.t() @ x, dim=0), dim=0)
+        x.copy_(direction)
+    direction = x.clone()
+    return w / torch.dot(direction, w @ F.normalize(w.t() @ direction, dim=0).detach())
+
+
+def test_what_is_written_to_is_not_computed_from_again():
+    check(normalized, floats(3), trained(3, 3), backward=True, **EXACT)
+    assert used_inductor()
+
+
+def test_what_is_written_to_behind_its_use_is_the_programs_error():
+    def f(x, buffer):
+        y = (x * buffer).sin()
+        with torch.no_grad():
+            buffer.add_(1)
+        return y
+
+    x, buffer = torch.ones(3, requires_grad=True), torch.ones(3)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        framelift.compile(f, backend="inductor")(x, buffer).sum().backward()
+
+
 def test_running_statistics():
     def build():
         torch.manual_seed(0)

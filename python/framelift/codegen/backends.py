@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import torch
 
 from framelift import torch_internals
 from framelift.codegen.aliasing import keeping_tensors_apart
+from framelift.codegen.pieces import in_pieces, why_not_in_pieces
 from framelift.codegen.undo import undoing
 from framelift.config import config
 from framelift.graph import preserved_torch_state
@@ -188,6 +189,9 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         return CompiledGraph(restoring(graph, run_eagerly(graph.module)), backend.name, "")
     if not reason and not computes_tensors(graph):
         reason = "the graph computes no tensor"
+    if reason and not why_not_in_pieces(graph):
+        run = in_pieces(graph, lambda piece: compile_graph(replace(backend, required=False), piece).run)
+        return CompiledGraph(restoring(graph, run, in_order=False), "inductor", f"in pieces, as {reason}")
     if reason:
         return eager_instead(graph, reason)
     try:
@@ -196,7 +200,11 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
             run = torch_internals.compile_with_inductor(
                 graph.module, graph.fake_inputs, graph.fake_mode, inductor_patches(backend), graph.written
             )
+    except torch_internals.SavedBeforeWritten as error:
+        return eager_instead(graph, str(error))
     except Exception as error:
+        if torch_internals.wants_known_floats(error):
+            return eager_instead(graph, "Inductor takes a float that changes for a fact in this graph")
         if backend.required:
             raise
         if isinstance(error, torch_internals.no_cpp_compiler_errors()):

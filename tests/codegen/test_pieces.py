@@ -1,0 +1,194 @@
+"""Training steps that run the engine inside, with Inductor: pieces around the engine are compiled, and the
+parameters, gradients and states are eager's, also where there is no gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import framelift
+from framelift.codegen import pieces
+from tests.harness import check, floats, fresh, made
+from tests.harness.program import Program
+from tests.programs.test_training_steps import DATA, everything, net, plain_step, training
+
+INDUCTOR = dict(backend="inductor", tolerance=1e-4, references=False)
+STEPS = dict(graphs=2, recompiles=1, calls=4, **INDUCTOR)
+
+
+@pytest.fixture(autouse=True)
+def compiled_pieces(monkeypatch):
+    """The pieces that were compiled; the others ran node by node."""
+    monkeypatch.setattr(framelift.config, "fallback_random", True)
+    found = []
+    captured = pieces.captured
+
+    def noted(piece, inputs):
+        graph = captured(piece, inputs)
+        if graph is not None:
+            found.append((graph.trains, graph.written))
+        return graph
+
+    monkeypatch.setattr(pieces, "captured", noted)
+    return found
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
+    "sgd momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, foreach=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "adamw fused": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step(name, compiled_pieces):
+    check(training(OPTIMIZERS[name], plain_step), *DATA, **STEPS)
+    assert set(framelift.counters["graphs"]) == {"inductor"}
+    assert any(trains for trains, _ in compiled_pieces)
+    if name == "sgd":
+        assert any(written for _, written in compiled_pieces)
+
+
+def test_statistics_and_random_numbers():
+    def make():
+        return nn.Sequential(nn.Linear(4, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+
+    check(training(OPTIMIZERS["sgd"], plain_step, make), *DATA, **STEPS)
+
+
+def test_mixed_precision(compiled_pieces):
+    def step(module, optimizer, x, target):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = nn.functional.cross_entropy(module(x), target)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    check(training(OPTIMIZERS["sgd"], step), *DATA, **{**STEPS, "tolerance": 3e-2})
+    assert any(trains for trains, _ in compiled_pieces)
+
+
+def test_chunks_and_clipping():
+    def step(module, optimizer, x, target):
+        for chunk, wanted in zip(x.split(3), target.split(3), strict=True):
+            (nn.functional.cross_entropy(module(chunk), wanted) / 2).backward()
+        norm = nn.utils.clip_grad_norm_(module.parameters(), 0.1)
+        optimizer.step()
+        optimizer.zero_grad()
+        return norm
+
+    check(training(OPTIMIZERS["sgd momentum"], step), *DATA, **STEPS)
+
+
+def test_two_losses_of_one_forward():
+    def step(module, optimizer, x, target):
+        optimizer.zero_grad()
+        out = module(x)
+        nn.functional.cross_entropy(out, target).backward(retain_graph=True)
+        first = module[0].weight.grad.clone()
+        out.square().mean().backward()
+        optimizer.step()
+        return first, out
+
+    check(training(OPTIMIZERS["sgd"], step), *DATA, **STEPS)
+
+
+def test_the_engine_comes_twice_to_what_it_frees_otherwise():
+    def f(x, w):
+        loss = torch.relu(x @ w).sin().exp().mul(2).square().mean()
+        loss.backward(retain_graph=True)
+        loss.backward()
+        return x.grad, w.grad
+
+    check(f, floats(3, 3, requires_grad=True), floats(3, 3, requires_grad=True), **INDUCTOR)
+
+
+def test_a_leaf_that_gets_no_gradient():
+    """Only one of two results goes into the engine: what the other depends on keeps no gradient."""
+
+    def build():
+        one, other = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def step(x):
+            for parameter in (*one.parameters(), *other.parameters()):
+                parameter.grad = None
+            a = one(x).tanh().sin().square().mean()
+            b = other(x).tanh().sin().square().mean()
+            a.backward()
+            return a, b, [parameter.grad for parameter in other.parameters()]
+
+        return Program(step, watch=lambda: [everything(layer)() for layer in (one, other)])
+
+    check(fresh(build), floats(5, 4), **INDUCTOR)
+
+
+def test_a_gradient_of_what_is_computed_inside():
+    def f(x, w):
+        hidden = (x @ w).tanh().sin()
+        loss = (hidden @ w).exp().square().mean()
+        (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True)
+        loss.backward()
+        return gradient, hidden, x.grad, w.grad
+
+    check(f, floats(3, 3, requires_grad=True), floats(3, 3, requires_grad=True), **INDUCTOR)
+
+
+def test_a_tensor_with_a_history_is_written_to_between():
+    def f(x, w):
+        hidden = (x @ w).tanh().sin()
+        row = hidden[0]
+        (hidden * 1).sum().backward(retain_graph=True)
+        hidden.mul_(w).add_(1).mul_(2)
+        (row + hidden).sum().backward()
+        return hidden, row, x.grad, w.grad
+
+    check(f, floats(3, 3, requires_grad=True), floats(3, 3, requires_grad=True), **INDUCTOR)
+
+
+def test_a_gradient_of_a_gradient():
+    def f(x):
+        y = (x.sin() * x).exp().sum()
+        (first,) = torch.autograd.grad(y, x, create_graph=True)
+        (first * x).square().sum().backward()
+        return first, x.grad
+
+    check(f, floats(3, requires_grad=True), **INDUCTOR)
+
+
+def test_sizes_that_change():
+    def build():
+        module = net()
+
+        def step(x):
+            loss = module(x).square().mean()
+            loss.backward()
+            return loss
+
+        return Program(step, watch=everything(module))
+
+    rows = made(lambda k: torch.ones(2 + k, 4))
+    check(fresh(build), rows, graphs=None, recompiles=None, calls=4, **INDUCTOR)
+
+
+def test_gradients_are_stored_between():
+    def step(module, optimizer, x, target):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(module(x), target).backward()
+        for parameter in module.parameters():
+            parameter.grad = (parameter.grad * 2).clamp(-0.01, 0.01).sin()
+        optimizer.step()
+
+    check(training(OPTIMIZERS["sgd momentum"], step), *DATA, **STEPS)
+
+
+def test_frozen_and_tied_parameters():
+    def make():
+        module = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Linear(4, 3))
+        module[2].weight = module[0].weight
+        module[3].bias.requires_grad_(False)
+        return module
+
+    check(training(OPTIMIZERS["sgd"], plain_step, make), *DATA, **STEPS)
