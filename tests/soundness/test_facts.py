@@ -6,6 +6,7 @@ make a difference in eager, or the row could not fail.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import pytest
@@ -19,9 +20,11 @@ CALLS = 3
 
 
 @pytest.fixture(autouse=True)
-def _torch_state():
+def _settings():
+    limit = sys.getrecursionlimit()
     with torch_state.restored():
         yield
+    sys.setrecursionlimit(limit)
 
 
 def start(fact):

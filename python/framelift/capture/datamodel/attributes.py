@@ -386,6 +386,8 @@ MEMBERS = {
     slice.__dict__["stop"]: lambda vm, owner: owner.stop,
     slice.__dict__["step"]: lambda vm, owner: owner.step,
 }
+if "__type_params__" in FUNCTION:  # new in CPython 3.12
+    MEMBERS[FUNCTION["__type_params__"]] = function_part("__type_params__", lambda vm, owner: TupleObject([]))
 """C-level members whose value the interpreter itself keeps."""
 
 
@@ -563,7 +565,7 @@ def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> 
         if name == "__kwdefaults__":
             owner.keyword_defaults = value
             return
-        if name in ("__doc__", "__module__", "__annotations__") and value is not None:
+        if name in ("__doc__", "__module__", "__annotations__", "__type_params__") and value is not None:
             owner.slots = {**(owner.slots or {}), name: value}
             return
     plain = isinstance(owner, Object) and not isinstance(owner, (FunctionObject, SliceObject, MethodObject))
