@@ -95,6 +95,7 @@ class Compilation:
         self.records: list[CaptureRecord] = []
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
+        self.specializes = True
         self.limited: set[int] = set()
         self.children = Children(self.new_child)
 
@@ -224,10 +225,14 @@ class Compilation:
                 described.append(info.guards.describe(failure))
         return described
 
+    @property
+    def entry_limit(self) -> int:
+        """How many entries a resume point may have."""
+        return self.recompile_limit or config.cache_size_limit
+
     def at_limit(self, compiled: _native.CompiledCallable, failed: list[GuardFailure], offset: int) -> bool:
         """Whether there are as many entries as may be; then it is said once and CPython runs what misses."""
-        limit = self.recompile_limit or config.cache_size_limit
-        reason = reasons.CACHE_SIZE_LIMIT
+        limit, reason = self.entry_limit, reasons.CACHE_SIZE_LIMIT
         if len(compiled.entries_at(offset)) < limit:
             limit, reason = config.accumulated_cache_size_limit, reasons.ACCUMULATED_LIMIT
             if sum(len(compiled.entries_at(point)) for point in (0, *compiled.resume_points)) < limit:
@@ -254,6 +259,8 @@ class Compilation:
                 self.dynamic_sizes.update((str(change.source), dimension) for dimension in change.dimensions)
                 if change.number is not None and not (fixed[change.number] or change.fixed):
                     self.dynamic_scalars.add(str(change.source))
+        if len(compiled.entries_at(offset)) > self.entry_limit // 2:
+            self.specializes = self.fullgraph  # there a break is an error
 
     def continue_from(self, other: Compilation) -> None:
         """What another compilation of the same code has learnt holds here, and its children are shared."""
@@ -272,6 +279,7 @@ class Compilation:
             dynamic_outputs=self.fullgraph or config.capture_dynamic_output_shape_ops,
             break_at=config.break_at,
             break_inlined=config.break_inlined,
+            specializes=self.specializes,
         )
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import framelift
+from framelift.observe.counters import counters
 from tests.harness import check, each, floats, fresh, made
 
 
@@ -256,3 +257,19 @@ def test_batches_of_zero_and_one_are_entries_of_their_own():
         return torch.softmax(x @ x.t(), -1)
 
     check(f, rows(2, 3, 4, 5, 6, 7, 1, 0), graphs=4, recompiles=3, calls=10)
+
+
+def test_a_float_that_is_always_another_one_and_asked_about():
+    """After some entries that hold for one value each, the question is a break: no limit is reached."""
+
+    def f(x, at, limit):
+        passed = at * 2.0 - limit
+        return x * 2 if passed > 100.5 else x + passed
+
+    compiled = framelift.compile(f, backend="eager")
+    x = torch.ones(2)
+    for number in range(30):
+        at, limit = 40.1 + number, 10.3 + number / 7
+        assert torch.equal(compiled(x, at, limit), f(x, at, limit))
+    assert not counters["limits"]
+    assert sum(counters["recompiles"].values()) < 10

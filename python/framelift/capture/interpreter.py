@@ -195,6 +195,8 @@ class Interpreter:
 
     def specialize(self, value: Symbol) -> int | float | bool:
         """The number a symbol has in this call; the entry becomes valid for that number only."""
+        if isinstance(value.symbolic, torch.SymFloat) and not self.policy.specializes:
+            raise Break(reasons.SYMBOLIC_VALUE, "the value of a float that was another one in most calls")
         match value.symbolic:
             case torch.SymFloat() if value.source is not None:
                 self.guards.add(value.source, kinds.Equals(value.concrete))

@@ -24,7 +24,8 @@ class Policy:
     ``dynamic_outputs`` keep numbers and sizes that depend on data in the graph. ``break_at`` and
     ``break_inlined`` are those of ``config``. ``keeps_history``: what follows the segment looks at the nodes
     of autograd that it leaves. With ``before_failures`` a call that may refuse its data ends
-    the graph where the program would handle that and the graph could not be repeated.
+    the graph where the program would handle that and the graph could not be repeated. ``specializes``: where the
+    value of a float that changes is needed, the entry is for that value; else that is a break.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
@@ -36,6 +37,7 @@ class Policy:
     break_inlined: bool = False
     keeps_history: bool = False
     before_failures: bool = False
+    specializes: bool = True
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
     def symbolic_scalar(self, source: Source, real: int | float) -> bool:
