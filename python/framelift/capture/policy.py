@@ -24,8 +24,8 @@ class Policy:
     ``dynamic_outputs`` keep numbers and sizes that depend on data in the graph. ``break_at`` and
     ``break_inlined`` are those of ``config``. ``keeps_history``: what follows the segment looks at the nodes
     of autograd that it leaves. With ``before_failures`` a call that may refuse its data ends
-    the graph where the program would handle that and the graph could not be repeated. ``specializes``: where the
-    value of a float that changes is needed, the entry is for that value; else that is a break.
+    the graph where the program would handle that and the graph could not be repeated. With ``specializes`` an
+    entry is for the one value of a changing float that is needed; else needing it is a break.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
