@@ -165,7 +165,7 @@ class Predicates:
             wrapped = value.__wrapped__
         else:
             wrapped = torch_internals.wrapped_by(value)
-        if isinstance(value, CompiledModule):
+        if issubclass(type(value), CompiledModule):
             return self._ask(value._framelift_call)
         if wrapped is not None:
             return Rule(
