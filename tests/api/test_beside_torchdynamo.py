@@ -122,3 +122,24 @@ for program in (lambda x: twin(x, by=3) * 2, lambda x: net(x)):
 print(framelift.counters["graphs"].total())
 """
     assert run(program) == "2\n"
+
+
+def test_methods_of_optimizers_that_torchdynamo_disables_are_captured() -> None:
+    program = """
+theirs(x)
+module = torch.nn.Linear(2, 2)
+for cls in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
+    optimizer = cls(module.parameters(), 0.1)
+
+    @framelift.compile(backend="eager")
+    def step(x):
+        optimizer.zero_grad()
+        module(x).sum().backward()
+        optimizer.step()
+
+    before = module.weight.detach().clone()
+    step(x)
+    assert not torch.equal(module.weight, before)
+    print(dict(framelift.counters["graph_break"]))
+"""
+    assert run(program) == "{}\n" * 3

@@ -76,7 +76,7 @@ def test_explain_of_a_module_and_of_something_compiled():
         explanation = framelift.explain(target, backend="eager")(X)
         assert explanation.graph_count == 1
         assert torch.equal(explanation.result, model(X))
-    assert compiled.__call__.entries == ()
+    assert compiled._framelift_call.entries == ()
 
 
 def test_explain_of_a_break_in_a_module_shows_the_programs_frames_only():

@@ -267,6 +267,7 @@ def test_a_float_that_is_always_another_one_and_asked_about():
         return x * 2 if passed > 100.5 else x + passed
 
     compiled = framelift.compile(f, backend="eager")
+    counters.clear()
     x = torch.ones(2)
     for number in range(30):
         at, limit = 40.1 + number, 10.3 + number / 7

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from framelift import _native, rules, torch_internals
-from framelift.capture import outside
+from framelift.capture import closing, outside
 from framelift.capture.datamodel import calls, iteration
-from framelift.capture.decode.instruction import CleanupThrow, StopIterationError
 from framelift.capture.effects import EffectLog, SlotStore
 from framelift.capture.exceptions import CONTEXT, TRACEBACK, Raised, raised
 from framelift.capture.polyfills import is_polyfill
@@ -320,7 +319,7 @@ class Interpreter:
 
         CPython closes one when it loses the last reference; capture does not know when that is.
         """
-        return next((one for _, one in self.generators if not one.finished and is_guarded(one.frame)), None)
+        return next((one for _, one in self.generators if closing_acts(one)), None)
 
     def place(self, error: Break | Raised) -> None:
         """Write down where an error comes from."""
@@ -402,13 +401,10 @@ class Interpreter:
         return None
 
 
-def is_guarded(frame: Frame) -> bool:
-    """Whether a suspended frame is inside ``try`` or ``with``: a generator's other handlers do nothing."""
-    handler = frame.decoded.handler_for(frame.current_index)
-    if handler is None or is_polyfill(frame.decoded.code):
-        return False
-    target = frame.decoded.instructions[handler.target_index]
-    return not isinstance(target, StopIterationError | CleanupThrow)
+def closing_acts(generator: GeneratorObject) -> bool:
+    """Whether a generator of the program is half-way where closing it runs some of its code."""
+    frame = generator.frame
+    return not (generator.finished or is_polyfill(frame.decoded.code) or closing.is_silent(frame))
 
 
 def with_break(steps: list, frame: Frame, offset: int) -> list:

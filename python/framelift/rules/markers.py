@@ -7,6 +7,7 @@ counts only if it says that it was made for this very function.
 
 from __future__ import annotations
 
+import sys
 from types import FunctionType
 
 from framelift.observe import reasons
@@ -26,6 +27,17 @@ MARKERS = (DISABLED, _TORCH_DISABLED, _TORCH_FORBIDDEN, _TORCH_INLINE, _TORCH_CO
 """In order of precedence: a function that is disabled is not looked into for anything else."""
 
 
+def kept_from_torchdynamo(function: FunctionType) -> object | None:
+    """The method that TorchDynamo, once it is in use, puts a disabled one in the place of in a class of
+    ``torch.optim``: that says what it can't do, not what the program wants."""
+    original = function.__dict__.get("_torchdynamo_orig_callable")
+    if original is None or not function.__module__.startswith("torch.optim."):
+        return None
+    classes = (cls for cls in vars(sys.modules["torch.optim"]).values() if isinstance(cls, type))
+    is_in_place = any(vars(cls).get(function.__name__) is function for cls in classes)
+    return original if is_in_place else None
+
+
 def rule_of_marker(function: FunctionType, marker: str) -> Rule | None:
     """The rule of a marker that is present in the function's dict; None if it does not apply after all."""
     names = function.__dict__
@@ -43,6 +55,8 @@ def rule_of_marker(function: FunctionType, marker: str) -> Rule | None:
     if not value:
         return None
     if marker == _TORCH_DISABLED:
+        if (original := kept_from_torchdynamo(function)) is not None:
+            return Rule(RuleKind.INLINE, "only TorchDynamo can't trace it", "torch.optim", target=original)
         reason = names.get("_torchdynamo_disable_msg") or "it is marked with torch.compiler.disable"
         recursive = names.get("_torchdynamo_disable_recursive", False)
         return Rule(
