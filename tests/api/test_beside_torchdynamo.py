@@ -128,8 +128,8 @@ def test_methods_of_optimizers_that_torchdynamo_disables_are_captured() -> None:
     program = """
 theirs(x)
 module = torch.nn.Linear(2, 2)
-for cls in (torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW):
-    optimizer = cls(module.parameters(), 0.1)
+for cls, options in ((torch.optim.SGD, {}), (torch.optim.Adam, {}), (torch.optim.AdamW, {"fused": True})):
+    optimizer = cls(module.parameters(), 0.1, **options)
 
     @framelift.compile(backend="eager")
     def step(x):

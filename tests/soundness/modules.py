@@ -239,12 +239,17 @@ def order_of_hooks():
     return made
 
 
+HANDLES = []
+"""Of all global hooks that were registered here."""
+
+
 def globally(register, hook):
     """The hook acts on modules of the marked class alone, so the worlds do not disturb each other."""
 
     def change(net):
         handle = register(lambda module, *rest: hook(module, *rest) if module is net.first else None)
         net.handles.append(handle)
+        HANDLES.append(handle)
 
     return change
 

@@ -25,6 +25,8 @@ def _settings():
     with torch_state.restored():
         yield
     sys.setrecursionlimit(limit)
+    while modules.HANDLES:
+        modules.HANDLES.pop().remove()
 
 
 def start(fact):

@@ -28,13 +28,14 @@ MARKERS = (DISABLED, _TORCH_DISABLED, _TORCH_FORBIDDEN, _TORCH_INLINE, _TORCH_CO
 
 
 def kept_from_torchdynamo(function: FunctionType) -> object | None:
-    """The method that TorchDynamo, once it is in use, puts a disabled one in the place of in a class of
-    ``torch.optim``: that says what it can't do, not what the program wants."""
+    """The function or method of ``torch.optim`` that TorchDynamo, once it is in use, disables: that says what
+    it can't do, not what the program wants."""
     original = function.__dict__.get("_torchdynamo_orig_callable")
     if original is None or not function.__module__.startswith("torch.optim."):
         return None
     classes = (cls for cls in vars(sys.modules["torch.optim"]).values() if isinstance(cls, type))
-    is_in_place = any(vars(cls).get(function.__name__) is function for cls in classes)
+    homes = (sys.modules[function.__module__], *classes)
+    is_in_place = any(vars(home).get(function.__name__) is function for home in homes)
     return original if is_in_place else None
 
 
