@@ -14,6 +14,7 @@ once. A failure of framelift itself is said once and never changes what the prog
 
 from __future__ import annotations
 
+import collections
 import inspect
 import os
 import threading
@@ -95,7 +96,7 @@ class Compilation:
         self.records: list[CaptureRecord] = []
         self.dynamic_sizes: set[tuple[str, int]] = set()
         self.dynamic_scalars: set[str] = set()
-        self.specializes = True
+        self.float_changes: collections.Counter[str] = collections.Counter()
         self.limited: set[int] = set()
         self.children = Children(self.new_child)
 
@@ -254,23 +255,28 @@ class Compilation:
         if self.dynamic is False or not config.automatic_dynamic_shapes:
             return
         fixed = {int: config.specialize_int, float: config.specialize_float}
+        floats: set[str] = set()
         for entry in compiled.entries_at(offset):
             for change in find_changes(entry.info.guards.guards, arguments):
                 self.dynamic_sizes.update((str(change.source), dimension) for dimension in change.dimensions)
                 if change.number is not None and not (fixed[change.number] or change.fixed):
                     self.dynamic_scalars.add(str(change.source))
-        if len(compiled.entries_at(offset)) > self.entry_limit // 2:
-            self.specializes = self.fullgraph  # there a break is an error
+                    if change.number is float:
+                        floats.add(str(change.source))
+        self.float_changes.update(floats)
 
     def continue_from(self, other: Compilation) -> None:
         """What another compilation of the same code has learnt holds here, and its children are shared."""
         self.dynamic_sizes |= other.dynamic_sizes
         self.dynamic_scalars |= other.dynamic_scalars
+        self.float_changes |= other.float_changes
         self.children = other.children
 
     def policy(self) -> Policy:
         """What the next capture takes for symbols."""
         all_sizes = self.dynamic is True or (self.dynamic is None and not config.assume_static_by_default)
+        often = self.entry_limit // 2
+        open_floats = (name for name, times in self.float_changes.items() if times > often)
         return Policy(
             frozenset(self.dynamic_sizes),
             frozenset(self.dynamic_scalars),
@@ -279,7 +285,7 @@ class Compilation:
             dynamic_outputs=self.fullgraph or config.capture_dynamic_output_shape_ops,
             break_at=config.break_at,
             break_inlined=config.break_inlined,
-            specializes=self.specializes,
+            open_floats=frozenset(() if self.fullgraph else open_floats),  # there a break is an error
         )
 
     def new_record(self, failed: list[GuardFailure]) -> CaptureRecord:

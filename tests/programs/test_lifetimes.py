@@ -56,5 +56,6 @@ def test_an_argument_dies_after_the_call_that_compiled(program):
             compiled(torch.ones(2), held)
             del held
             assert alive() is None
+        assert compiled.entries
     finally:
         gc.enable()

@@ -194,10 +194,10 @@ class Interpreter:
 
     def specialize(self, value: Symbol) -> int | float | bool:
         """The number a symbol has in this call; the entry becomes valid for that number only."""
-        if isinstance(value.symbolic, torch.SymFloat) and not self.policy.specializes:
-            raise Break(reasons.SYMBOLIC_VALUE, "the value of a float that was another one in most calls")
         match value.symbolic:
             case torch.SymFloat() if value.source is not None:
+                if str(value.source) in self.policy.open_floats:
+                    raise Break(reasons.SYMBOLIC_VALUE, f"{value.source} was another number in most calls")
                 self.guards.add(value.source, kinds.Equals(value.concrete))
                 return value.concrete
             case torch.SymFloat() if value.inputs and value.concrete is not None:

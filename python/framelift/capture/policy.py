@@ -24,8 +24,8 @@ class Policy:
     ``dynamic_outputs`` keep numbers and sizes that depend on data in the graph. ``break_at`` and
     ``break_inlined`` are those of ``config``. ``keeps_history``: what follows the segment looks at the nodes
     of autograd that it leaves. With ``before_failures`` a call that may refuse its data ends
-    the graph where the program would handle that and the graph could not be repeated. With ``specializes`` an
-    entry is for the one value of a changing float that is needed; else needing it is a break.
+    the graph where the program would handle that and the graph could not be repeated. Where the value
+    of a changing float is needed, the entry is for that value; for those in ``open_floats`` it is a break.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
@@ -37,7 +37,7 @@ class Policy:
     break_inlined: bool = False
     keeps_history: bool = False
     before_failures: bool = False
-    specializes: bool = True
+    open_floats: frozenset[str] = frozenset()
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 
     def symbolic_scalar(self, source: Source, real: int | float) -> bool:

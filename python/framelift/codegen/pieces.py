@@ -206,8 +206,7 @@ def captured(piece: Piece, inputs: Sequence[Any]) -> FinishedGraph | None:
             for place, (node, real) in enumerate(zip(piece.inputs, inputs, strict=True)):
                 if not isinstance(real, torch.Tensor):
                     return None
-                known = next((values[piece.inputs[i]] for i in range(place) if inputs[i] is real), None)
-                if known is not None:
+                if any(real is earlier for earlier in inputs[:place]):
                     return None
                 values[node] = builder.tensor_input(real, Argument(place, node.name))
             starts = [

@@ -386,9 +386,9 @@ MEMBERS = {
     slice.__dict__["stop"]: lambda vm, owner: owner.stop,
     slice.__dict__["step"]: lambda vm, owner: owner.step,
 }
+"""C-level members whose value the interpreter itself keeps."""
 if "__type_params__" in FUNCTION:  # new in CPython 3.12
     MEMBERS[FUNCTION["__type_params__"]] = function_part("__type_params__", lambda vm, owner: TupleObject([]))
-"""C-level members whose value the interpreter itself keeps."""
 
 
 def find_on_module(vm, module: Constant, name: str) -> Value | None:
