@@ -47,7 +47,7 @@ def test_lookups_import_nothing():
             for value in (*vars(torch).values(), *vars(torch.nn.functional).values(), *vars(math).values()):
                 rules.lookup(value)
                 rules.is_pure(value)
-            print(*sorted(set(sys.modules) - before))
+            print(*sorted(name for name in set(sys.modules) - before if not name.startswith("framelift")))
             """
         )
         == ""

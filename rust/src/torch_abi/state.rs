@@ -1,8 +1,8 @@
 //! Torch's state of the calling thread and of the process: what kernels and Python code read implicitly.
 //!
-//! Each row of the table in `torch_internals.py` is one number: a mode, a flag, a set of dispatch keys. A
-//! snapshot has all of them, sorted by how they are read ([`super::readers`]), so that comparing it costs a
-//! few words and calls.
+//! Each row of the table in `torch_internals/guarded_state.py` is one number: a mode, a flag, a set of dispatch
+//! keys. A snapshot has all of them, sorted by how they are read ([`super::readers`]), so that comparing it
+//! costs a few words and calls.
 
 use super::readers::{FunctionModes, Getter, Reader, Reading};
 use super::{calibrated, current_modes};
