@@ -50,7 +50,12 @@ fn main() -> Result<(), String> {
         .file("csrc/resume.c")
         .file("csrc/shim.c")
         .file("csrc/step.c")
+        .file("csrc/step_calls.c")
+        .file("csrc/step_containers.c")
+        .file("csrc/step_control.c")
         .file("csrc/step_exceptions.c")
+        .file("csrc/step_objects.c")
+        .file("csrc/step_places.c")
         // Not -isystem: gcc would follow Debian's links to the headers of the build without assertions.
         .include(include_directory(&executable)?)
         .flag("-std=c11")

@@ -1,7 +1,7 @@
 /* Instructions as this project names them: one spelling for all versions of CPython.
  *
- * Only what step.c performs has a name here. Everything else is CPYTHON: the interpreter loop executes it
- * and the rest of the call.
+ * Only what performers.h has a row for has a name here. Everything else is CPYTHON: the interpreter loop
+ * executes it and the rest of the call.
  */
 #ifndef FRAMELIFT_INSTRUCTION_H
 #define FRAMELIFT_INSTRUCTION_H

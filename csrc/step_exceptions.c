@@ -4,7 +4,7 @@
  * stack until the handler ends: both as in CPython's loop, which may take over anywhere. What raises without
  * a handler in this code is left to the loop, as nothing is left of the frame then.
  */
-#include "work.h"
+#include "performers.h"
 
 /* A new reference to the exception for `raise object`, or NULL with an exception set. */
 static PyObject *
@@ -52,7 +52,7 @@ raise_with_cause(PyObject *object, PyObject *cause)
 }
 
 enum outcome
-raise_exception(struct work *work)
+step_raise_exception(struct work *work)
 {
     int count = work->instruction->argument;
     PyObject *handled;
@@ -77,7 +77,7 @@ raise_exception(struct work *work)
 /* At the end of a handler, or of what is done in any case. With an argument, the unit that raised lies so far
  * below, and the frame is to stand there. */
 enum outcome
-raise_handled(struct work *work)
+step_raise_handled(struct work *work)
 {
     int distance = work->instruction->argument;
     PyObject *unit = work->top[-1 - distance];
@@ -94,7 +94,7 @@ raise_handled(struct work *work)
 
 /* The exception on top is handled from here on, and the one before it lies below. */
 enum outcome
-begin_handler(struct work *work)
+step_begin_handler(struct work *work)
 {
     _PyErr_StackItem *state = PyThreadState_Get()->exc_info;
     PyObject *exception = work->top[-1];
@@ -106,7 +106,7 @@ begin_handler(struct work *work)
 }
 
 enum outcome
-end_handler(struct work *work)
+step_end_handler(struct work *work)
 {
     _PyErr_StackItem *state = PyThreadState_Get()->exc_info;
     PyObject *handled = state->exc_value;
@@ -132,7 +132,7 @@ may_match(PyObject *wanted)
 }
 
 enum outcome
-matches_exception(struct work *work)
+step_matches_exception(struct work *work)
 {
     if (!may_match(work->top[-1])) {
         return IN_CPYTHON;
@@ -141,7 +141,7 @@ matches_exception(struct work *work)
 }
 
 enum outcome
-assertion_class(struct work *work)
+step_assertion_class(struct work *work)
 {
     push(work, Py_NewRef(PyExc_AssertionError));
     return GOES_ON;
@@ -149,7 +149,7 @@ assertion_class(struct work *work)
 
 /* `__exit__` of a block that raises. Above it lie the unit, the exception before, and the exception. */
 enum outcome
-exit_context_raised(struct work *work)
+step_exit_context_raised(struct work *work)
 {
     PyObject *exception = work->top[-1], *traceback = PyException_GetTraceback(exception), *result;
 
@@ -226,7 +226,7 @@ framelift_enter_handler(Frame *frame, int unit, int again, int told, int *is_cle
         PyErr_Clear();
     }
     else if (beginning.kind == BEGIN_HANDLER) {
-        begin_handler(&work);
+        step_begin_handler(&work);
         work.next = beginning.next;
     }
     set_frame_top(frame, work.top);

@@ -66,6 +66,13 @@ name_of(struct work *work)
     return PyTuple_GET_ITEM(work->code->co_names, work->instruction->argument);
 }
 
+/* Whether iter() can be tried: the loop has messages of its own for what cannot be unpacked. */
+static inline bool
+may_be_iterable(PyObject *object)
+{
+    return Py_TYPE(object)->tp_iter != NULL || PySequence_Check(object);
+}
+
 /* Whether an exception of the instruction has a handler in this code. */
 static inline bool
 is_covered(struct work *work)
@@ -74,14 +81,5 @@ is_covered(struct work *work)
 
     return find_handler(work->code, work->instruction->unit, &handler);
 }
-
-/* Performers of the instructions about exceptions, in step_exceptions.c. */
-enum outcome exit_context_raised(struct work *work);
-enum outcome assertion_class(struct work *work);
-enum outcome raise_exception(struct work *work);
-enum outcome raise_handled(struct work *work);
-enum outcome begin_handler(struct work *work);
-enum outcome end_handler(struct work *work);
-enum outcome matches_exception(struct work *work);
 
 #endif
