@@ -8,14 +8,9 @@ settings.
 The way of a call through the rooms capture, guards, graph, codegen and execute is in ``pipeline``.
 """
 
-import sys as _sys
-import sysconfig as _sysconfig
+from framelift import supported as _supported
 
-if not (3, 11) <= _sys.version_info < (3, 14) or _sysconfig.get_config_var("Py_GIL_DISABLED"):
-    raise ImportError(
-        "framelift needs CPython 3.11, 3.12 or 3.13 with the GIL; "
-        f"this is {_sys.implementation.name} {_sys.version.split()[0]}"
-    )
+_supported.check()
 
 from framelift import exc
 from framelift._native import __version__
