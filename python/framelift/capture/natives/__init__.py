@@ -1,23 +1,40 @@
 """Handlers of C callables: what needs storage, types or identity and so can't be a polyfill."""
 
-from framelift.capture.natives import classes, containers, functions, introspection, logs, numbers
+from framelift.capture.natives import (
+    classes,
+    functions,
+    getters,
+    introspection,
+    iterators,
+    logs,
+    mappings,
+    numbers,
+    sequences,
+    sets,
+    strings,
+)
 from framelift.capture.natives.registry import marked
 
 NATIVES = [
     *marked(classes),
-    *marked(containers),
     *marked(functions),
+    *marked(getters),
     *marked(introspection),
+    *marked(iterators),
     *marked(logs),
+    *marked(mappings),
     *marked(numbers),
+    *marked(sequences),
+    *marked(sets),
+    *marked(strings),
     *classes.exception_constructors(),
     *classes.exception_texts(),
-    *containers.getter_classes(),
-    *containers.order_methods(),
-    *containers.set_methods(),
-    *containers.view_methods(),
     *functions.operator_functions(),
+    *getters.getter_classes(),
+    *mappings.view_methods(),
     *numbers.number_functions(),
+    *sequences.order_methods(),
+    *sets.set_methods(),
 ]
 
 __all__ = ["NATIVES"]

@@ -14,13 +14,7 @@ from framelift.capture import outside
 from framelift.capture.datamodel import mapping
 from framelift.capture.exceptions import details
 from framelift.capture.natives.registry import native
-from framelift.capture.values import (
-    Constant,
-    FunctionObject,
-    Lazy,
-    MethodObject,
-    TupleObject,
-)
+from framelift.capture.values import Constant, FunctionObject, Lazy, MethodObject, TupleObject
 from framelift.guards import kinds
 from framelift.guards.sources import DictItem, FunctionField, Held, Referent
 from framelift.observe import reasons

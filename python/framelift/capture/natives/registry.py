@@ -20,3 +20,14 @@ def marked(module: object) -> Iterable[tuple[object, Callable]]:
     for function in vars(module).values():
         for real in getattr(function, "stands_for", ()):
             yield real, function
+
+
+def of_classes(classes: Iterable[type], *names: str) -> tuple:
+    """The raw methods of several classes under some names."""
+    found = []
+    for cls in classes:
+        for name in names:
+            real = getattr(cls, name, None)
+            if real is not None and real not in found:
+                found.append(real)
+    return tuple(found)
