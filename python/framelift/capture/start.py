@@ -22,8 +22,8 @@ from framelift.capture.tables import TABLES
 from framelift.capture.torch_calls.state import leave_inference_modes
 from framelift.capture.values import EMPTY, Constant, FunctionObject, Lazy, Tensor, TupleObject, Value
 from framelift.graph import GraphBuilder, preserved_torch_state
-from framelift.graph.builder import FinishedGraph
 from framelift.graph.errors import CallFailed
+from framelift.graph.finished import FinishedGraph
 from framelift.graph.torch_state import STATE_ITEMS, read_state
 from framelift.guards import GuardSet, kinds
 from framelift.guards.sources import Argument, Held, InstanceDict, Source

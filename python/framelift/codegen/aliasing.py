@@ -19,7 +19,7 @@ from framelift import torch_internals
 from framelift.graph.nodes import EXAMPLE
 
 if TYPE_CHECKING:
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from framelift.observe.errors import Misuse, UnknownBackend
 if TYPE_CHECKING:
     from torch.fx import GraphModule
 
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 Runner = Callable[..., Any]
 

@@ -41,7 +41,7 @@ from framelift.graph.shapes import is_symbolic
 from framelift.guards.sources import Argument
 
 if TYPE_CHECKING:
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 Runner = Callable[..., Any]
 Compile = Callable[["FinishedGraph"], Runner]

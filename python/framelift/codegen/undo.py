@@ -15,7 +15,7 @@ from framelift import torch_internals
 from framelift.graph.failing import Undone
 
 if TYPE_CHECKING:
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 
 def undoing(graph: FinishedGraph, run: Callable[..., Any], *, in_order: bool) -> Callable[..., Any]:

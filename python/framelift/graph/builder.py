@@ -10,13 +10,10 @@ and so is an input that no remaining node reads.
 
 from __future__ import annotations
 
-import keyword
 import operator
-import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -27,7 +24,18 @@ from framelift import torch_internals
 from framelift.graph.assumptions import Assumptions
 from framelift.graph.autograd import ON_FAKES, run_engine, store_gradient
 from framelift.graph.errors import UnsupportedOperator
-from framelift.graph.failing import SMALL, Place, Risk, leaves, leaves_something, place_of, risk_of
+from framelift.graph.failing import Place, leaves, leaves_something, place_of, risk_of
+from framelift.graph.finished import FinishedGraph
+from framelift.graph.inputs import (
+    GraphInput,
+    GraphInputs,
+    InputState,
+    are_small,
+    as_before,
+    changes_metadata,
+    is_written,
+    overlapping_inputs,
+)
 from framelift.graph.metadata import Answer, Metadata, has_history, tensors_in
 from framelift.graph.nodes import (
     EFFECT,
@@ -41,7 +49,6 @@ from framelift.graph.nodes import (
     enter_inference_mode,
     exit_inference_mode,
     has_effect,
-    print_nodes,
     rebuild,
     runs_autograd,
     size_reader,
@@ -69,83 +76,6 @@ ASSERT_SCALAR = torch.ops.aten._assert_scalar.default
 """Raises with a message unless a number is true; backends know it."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputState:
-    """What a call of the graph may change of an input's fake."""
-
-    storage: int
-    shape: tuple[Any, ...]
-    requires_grad: bool
-    is_leaf: bool
-
-    @classmethod
-    def of(cls, fake: torch.Tensor) -> InputState:
-        """The state of ``fake`` now."""
-        numbers: tuple[Any, ...] = tuple(fake.size())
-        if fake.layout is torch.strided:
-            numbers = (*numbers, *fake.stride(), fake.storage_offset())
-        shape = tuple(
-            torch_internals.symbolic_expression(number) if is_symbolic(number) else number
-            for number in numbers
-        )
-        return cls(torch_internals.storage_key(fake), shape, fake.requires_grad, not has_history(fake))
-
-
-@dataclass(frozen=True, slots=True)
-class GraphInput:
-    """An input: its placeholder, where it comes from, the object met at capture, and how its fake came in."""
-
-    node: fx.Node
-    source: Source
-    real: Any
-    fake: Any
-    before: InputState | None
-    """What the fake was before any call of the graph; None for numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedGraph:
-    """A graph ready for a backend.
-
-    ``checks_data``: it raises for some data although the program would not: what it assumes of numbers from
-    data does not hold.
-
-    ``inputs`` are the sources of the placeholders, in order; ``example_inputs`` the real tensors met at
-    capture and symbolic numbers (drop them after compiling: they keep the user's tensors alive),
-    ``fake_inputs`` their fakes as they are before the graph runs.
-
-    ``mutated_inputs``: running it writes to an input, changes its metadata or its gradient. ``written``: the
-    positions of the inputs to whose memory it writes; ``overlap``: the pairs of inputs that share such
-    memory. ``changes_metadata``: it gives an input other memory, sizes or strides, or makes it need a
-    gradient or none without writing to it. ``uses_rng``: it draws random numbers. ``sets_state``: it has
-    nodes that change torch state, and would leave it changed if it failed between them. ``trains``: an output
-    or a written input requires a gradient, or the graph itself runs autograd, which ``runs_autograd`` says.
-    ``keeps_history``: its outputs must have the nodes of autograd that eager gives them.
-    ``risk``: what there is to do when it fails half-way.
-    """
-
-    module: fx.GraphModule
-    inputs: tuple[Source, ...]
-    example_inputs: list[Any]
-    fake_inputs: list[Any]
-    fake_mode: Any
-    mutated_inputs: bool
-    written: tuple[int, ...]
-    overlap: tuple[tuple[int, int], ...]
-    changes_metadata: bool
-    uses_rng: bool
-    sets_state: bool
-    trains: bool
-    checks_data: bool
-    runs_autograd: bool
-    keeps_history: bool
-    operator_count: int
-    risk: Risk
-
-    def __str__(self) -> str:
-        return print_nodes(self.module.graph.nodes)
-
-
 class GraphBuilder:
     """One graph in the making. ``check`` has the finished graph verified against its laws.
 
@@ -161,10 +91,8 @@ class GraphBuilder:
         "_graph",
         "_inputs",
         "_items",
-        "_last_placeholder",
         "_lifted",
         "_metadata",
-        "_names",
         "_open_contexts",
         "_producers",
         "_reads",
@@ -199,12 +127,10 @@ class GraphBuilder:
         else:
             self._metadata, self.assumed = parent._metadata, parent.assumed
         self._graph = fx.Graph()
-        self._inputs: list[GraphInput] = []
-        self._names: set[str] = set()
+        self._inputs = GraphInputs(self._graph)
         self._items: dict[tuple[fx.Node, Any], fx.Node] = {}
         self._producers: dict[int, fx.Node] = {}
         self._reads: dict[tuple[fx.Node, str, int], fx.Node] = {}
-        self._last_placeholder: fx.Node | None = None
         self._body: fx.Node | None = None
         self._open_contexts: list[Any] = []
         self._stores_gradients = False
@@ -238,11 +164,11 @@ class GraphBuilder:
         """
         if self.parent is not None:
             return self.parent.tensor_input(tensor, source, open_sizes)
-        name = self._unique_name(str(source))
+        name = self._inputs.unique_name(str(source))
         fake = self._metadata.fake_input(tensor, name, open_sizes)
-        node = self._placeholder(name, fake)
+        node = self._inputs.placeholder(name, fake)
         self._producers[id(fake)] = node
-        self._inputs.append(GraphInput(node, source, tensor, fake, InputState.of(fake)))
+        self._inputs.add(GraphInput(node, source, tensor, fake, InputState.of(fake)))
         if open_sizes:
             self._symbols.add_tensor(fake, source, node, open_sizes.dynamic)
             self.assumed.promise(fake, source, open_sizes)
@@ -257,44 +183,17 @@ class GraphBuilder:
         """
         if self.parent is not None:
             return self.parent.scalar_input(value, source)
-        name = self._unique_name(str(source))
+        name = self._inputs.unique_name(str(source))
         if type(value) is int and -(2**63) <= value < 2**63:
             symbolic = torch_internals.symbolic_int(self.shape_env, value, name)
         elif type(value) is float and value - value == 0.0:
             symbolic = torch_internals.symbolic_float(self.shape_env, value, name)
         else:
             raise UnsupportedOperator(NotImplementedError(repr(value)), name, f"{value!r} can't be a symbol")
-        node = self._placeholder(name, symbolic)
-        self._inputs.append(GraphInput(node, source, value, symbolic, None))
+        node = self._inputs.placeholder(name, symbolic)
+        self._inputs.add(GraphInput(node, source, value, symbolic, None))
         self._symbols.add_number(symbolic, source, node)
         return node, symbolic
-
-    def _placeholder(self, name: str, example: Any) -> fx.Node:
-        graph = self._graph
-        if self._last_placeholder is not None:
-            with graph.inserting_after(self._last_placeholder):
-                node = graph.create_node("placeholder", name, name=name)
-        elif self._body is not None:
-            with graph.inserting_before(next(iter(graph.nodes))):
-                node = graph.create_node("placeholder", name, name=name)
-        else:
-            node = graph.create_node("placeholder", name, name=name)
-        node.meta[EXAMPLE] = example
-        self._last_placeholder = node
-        return node
-
-    def _unique_name(self, spelling: str) -> str:
-        """An argument name for the generated code that reminds of the user's spelling."""
-        stem = re.sub(r"\W+", "_", spelling).strip("_") or "input"
-        if stem[0].isdigit() or keyword.iskeyword(stem) or stem == "self":
-            stem = f"input_{stem}"
-        name = stem
-        count = 0
-        while name in self._names:
-            count += 1
-            name = f"{stem}_{count}"
-        self._names.add(name)
-        return name
 
     # --- calls -------------------------------------------------------------------------------------------
 
@@ -508,7 +407,7 @@ class GraphBuilder:
 
     def body_input(self, example: torch.Tensor) -> fx.Node:
         """A placeholder of a body for an argument of its function."""
-        return self._placeholder(self._unique_name("argument"), example)
+        return self._inputs.placeholder(self._inputs.unique_name("argument"), example)
 
     def _lift(self, node: fx.Node) -> fx.Node:
         """A node of this graph for one of this graph or of one around it."""
@@ -520,8 +419,8 @@ class GraphBuilder:
         outer = self.parent._lift(node)
         found = self._lifted.get(outer)
         if found is None:
-            found = self._lifted[outer] = self._placeholder(
-                self._unique_name(outer.name), outer.meta[EXAMPLE]
+            found = self._lifted[outer] = self._inputs.placeholder(
+                self._inputs.unique_name(outer.name), outer.meta[EXAMPLE]
             )
         return found
 
@@ -637,11 +536,8 @@ class GraphBuilder:
         place = place_of(node)
         if place is None or not place.covered:
             return False
-        storages = self._input_storages()
+        storages = self._inputs.storages()
         return any(leaves(other, storages) for other in self._graph.nodes)
-
-    def _input_storages(self) -> frozenset[int]:
-        return frozenset(entry.before.storage for entry in self._inputs if entry.before is not None)
 
     # --- the end -----------------------------------------------------------------------------------------
 
@@ -649,8 +545,9 @@ class GraphBuilder:
         """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
         self.close()
         self._write_checks()
-        changed = [entry for entry in self._inputs if self._changes_metadata(entry)]
-        written = [entry for entry in self._inputs if self._is_written(entry)]
+        writes = self._metadata.written
+        changed = [entry for entry in self._inputs if changes_metadata(entry, writes, self.shape_env)]
+        written = [entry for entry in self._inputs if is_written(entry, writes)]
         runs = any(runs_autograd(node) for node in self._graph.nodes)
         results = [node.meta[EXAMPLE] for node in outputs] + [entry.fake for entry in written]
         trains = runs or any(tensor.requires_grad and has_history(tensor) for tensor in tensors_in(results))
@@ -659,19 +556,16 @@ class GraphBuilder:
             if changed and node.meta.get(EFFECT) == "state" and place_of(node) is not None:
                 leaves_something(node)
         drop_unused(self._graph)
-        kept = [entry for entry in self._inputs if entry.node.users]
-        for entry in self._inputs:
-            if not entry.node.users:
-                self._graph.erase_node(entry.node)
+        kept = self._inputs.drop_unused()
         written_nodes = {entry.node for entry in written}
-        overlap = self._overlapping_inputs(kept, written_nodes) if written else ()
+        overlap = overlapping_inputs(kept, written_nodes) if written else ()
+        # How they overlap is part of what a compiler assumes, so their offsets become conditions.
+        self._metadata.offsets_matter |= bool(overlap)
         finished = FinishedGraph(
             module=torch_internals.graph_module(self._graph, "FrameliftGraph"),
             inputs=tuple(entry.source for entry in kept),
             example_inputs=[entry.real if entry.before is not None else entry.fake for entry in kept],
-            fake_inputs=[
-                self._as_before(entry) if entry.node in written_nodes else entry.fake for entry in kept
-            ],
+            fake_inputs=[as_before(entry) if entry.node in written_nodes else entry.fake for entry in kept],
             fake_mode=self.fake_mode,
             mutated_inputs=bool(written or changed or self._stores_gradients),
             written=tuple(place for place, entry in enumerate(kept) if entry.node in written_nodes),
@@ -685,9 +579,7 @@ class GraphBuilder:
             keeps_history=keeps_history,
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
             risk=risk_of(
-                self._graph.nodes,
-                self._input_storages(),
-                undoable=not changed and self._are_small(written),
+                self._graph.nodes, self._inputs.storages(), undoable=not changed and are_small(written)
             ),
         )
         if self.check:
@@ -699,51 +591,3 @@ class GraphBuilder:
         """Leave what recorded calls have entered on this thread and not left; safe to call twice."""
         while self._open_contexts:
             exit_inference_mode(self._open_contexts.pop())
-
-    def _overlapping_inputs(
-        self, kept: list[GraphInput], written: set[fx.Node]
-    ) -> tuple[tuple[int, int], ...]:
-        """The pairs of inputs that share memory one of them is written to in.
-
-        How they overlap is part of what a compiler assumes, so their offsets become conditions.
-        """
-        tensors = [place for place, entry in enumerate(kept) if entry.before is not None]
-        pairs = torch_internals.overlapping(
-            [kept[place].real for place in tensors], [kept[place].node in written for place in tensors]
-        )
-        self._metadata.offsets_matter |= bool(pairs)
-        return tuple((tensors[first], tensors[second]) for first, second in pairs)
-
-    def _is_written(self, entry: GraphInput) -> bool:
-        """Whether the graph writes to the memory of an input."""
-        return entry.before is not None and entry.before.storage in self._metadata.written
-
-    @staticmethod
-    def _are_small(written: Sequence[GraphInput]) -> bool:
-        """Whether inputs that a graph writes to are so small that they may be copied before, and could be
-        written back after it: autograd does not know that they were written to."""
-        size = sum(entry.real.numel() * entry.real.element_size() for entry in written)
-        return size <= SMALL and not any(has_history(entry.fake) for entry in written)
-
-    def _changes_metadata(self, entry: GraphInput) -> bool:
-        """Whether the graph changes an input in another way than writing to it does.
-
-        What is written into a tensor brings its gradient along; then the tensor is no leaf.
-        """
-        if entry.before is None:
-            return False
-        before, after = entry.before, InputState.of(entry.fake)
-        written = self._is_written(entry)
-        # A size that was found to be a number meanwhile has not changed.
-        shape = torch_internals.with_what_is_known(self.shape_env, before.shape)
-        if (before.storage, shape) != (after.storage, after.shape):
-            return True
-        gains = written and after.requires_grad and not after.is_leaf
-        return before.requires_grad != after.requires_grad and not gains
-
-    def _as_before(self, entry: GraphInput) -> torch.Tensor:
-        """A fake of an input that the graph writes to, as its fake was before."""
-        assert entry.before is not None
-        return torch_internals.fake_without_history(
-            entry.fake, requires_grad=entry.before.requires_grad, is_leaf=entry.before.is_leaf
-        )

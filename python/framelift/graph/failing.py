@@ -21,7 +21,7 @@ from framelift import _native, torch_internals
 from framelift.graph.nodes import PLACE
 
 if TYPE_CHECKING:
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 Line = tuple[types.CodeType, int]
 """A code object and the offset of one of its instructions."""

@@ -28,7 +28,7 @@ from framelift.graph.nodes import EFFECT, EXAMPLE, rebuild, refuses_data
 if TYPE_CHECKING:
     import sympy
 
-    from framelift.graph.builder import FinishedGraph
+    from framelift.graph.finished import FinishedGraph
 
 
 class BrokenGraph(Exception):
