@@ -6,6 +6,7 @@ import difflib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import torch
 
 from framelift import torch_internals
 from framelift.codegen.aliasing import keeping_tensors_apart
-from framelift.codegen.pieces import in_pieces, why_not_in_pieces
+from framelift.codegen.partial_use import used_apart
+from framelift.codegen.pieces import by_inputs, in_pieces, why_not_in_pieces
 from framelift.codegen.undo import undoing
 from framelift.config import config
 from framelift.graph import preserved_torch_state
@@ -182,7 +184,7 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     if reason and backend.function is not None and backend.required:
         return eager_instead(graph, reason)
     if backend.function is not None:
-        run = call_backend(backend, graph)
+        run = results_apart(backend, graph, call_backend(backend, graph))
         in_order = getattr(run, "__self__", None) is graph.module
         return CompiledGraph(restoring(graph, run, in_order=in_order), backend.name, "")
     if backend.inductor is None:
@@ -214,8 +216,21 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         hint = 'With `backend="inductor"` the exception is raised.'
         logs.say_once("framelift", reason, f"A graph runs node by node, as {reason}\n  Hint: {hint}")
         return eager_instead(graph, reason)
-    run = undoing(graph, keeping_tensors_apart(graph, run), in_order=False)
+    run = results_apart(backend, graph, keeping_tensors_apart(graph, run))
+    run = undoing(graph, run, in_order=False)
     return CompiledGraph(restoring_generators(graph, run), "inductor", "")
+
+
+def results_apart(backend: Backend, graph: FinishedGraph, run: Runner) -> Runner:
+    """``run``, and pieces in its place once the program differentiates some of its results without others."""
+    lean = replace(graph, example_inputs=[])
+    compile_piece = partial(compile_graph, replace(backend, required=False))
+
+    def apart() -> Runner:
+        pieces = by_inputs(lean, lambda piece: compile_piece(piece).run)
+        return run_eagerly(lean.module) if pieces is None else pieces
+
+    return used_apart(graph, run, apart)
 
 
 def inductor_patches(backend: Backend) -> dict[str, Any]:

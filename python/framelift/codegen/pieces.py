@@ -9,6 +9,9 @@ piece of a forward is one node of autograd, through which the engine goes into i
 A piece runs node by node where only that is right: where it writes to a tensor with a history, or where its
 results depend on different inputs, as an engine started at one of them would give the others zeros in the
 place of no gradient.
+
+Graphs of which single results are differentiated (``codegen/partial_use.py``) are divided in another way: a
+piece is what depends on the same inputs of the graph.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from framelift import torch_internals
 from framelift.graph import GraphBuilder
 from framelift.graph.autograd import run_engine
 from framelift.graph.errors import CallFailed
-from framelift.graph.failing import Undone
+from framelift.graph.failing import Undone, place_of
 from framelift.graph.metadata import has_history, tensors_in
 from framelift.graph.nodes import (
     EFFECT,
@@ -59,10 +62,8 @@ def why_not_in_pieces(graph: FinishedGraph) -> str:
         return "it does not run autograd's engine"
     if graph.changes_metadata:
         return "an input changes more than its data"
-    for item in graph.fake_inputs:
-        numbers = (*item.size(), *item.stride()) if isinstance(item, torch.Tensor) else (item,)
-        if any(map(is_symbolic, numbers)):
-            return "a size or another number is open"
+    if open_numbers(graph):
+        return "a size or another number is open"
     for node in graph.module.graph.nodes:
         if node.target is enter_inference_mode or changes_tensor_state(node):
             return "it changes tensors or modes in the middle"
@@ -73,17 +74,83 @@ def why_not_in_pieces(graph: FinishedGraph) -> str:
     return ""
 
 
+def open_numbers(graph: FinishedGraph) -> bool:
+    """Whether a graph takes numbers, or sizes, that are not known."""
+    for item in graph.fake_inputs:
+        numbers = (*item.size(), *item.stride()) if isinstance(item, torch.Tensor) else (item,)
+        if any(map(is_symbolic, numbers)):
+            return True
+    return False
+
+
 def in_pieces(graph: FinishedGraph, compile_piece: Compile) -> Runner:
     """The graph with its pieces compiled by ``compile_piece``."""
+    nodes = list(graph.module.graph.nodes)
+    twice = any(node.target is run_engine and node.args[2] for node in nodes)
+    return joined(parts(nodes), lambda part: piece_runner(part, compile_piece, twice))
+
+
+def by_inputs(graph: FinishedGraph, compile_piece: Compile) -> Runner | None:
+    """The graph in pieces of what depends on the same of its inputs, None if its nodes can't be moved."""
+    nodes = list(graph.module.graph.nodes)[:-1]
+    if open_numbers(graph) or any(map(is_bound, nodes)):
+        return None
+    placeholders = nodes[: len(graph.inputs)]
+    behind = inputs_behind(nodes, placeholders)
+    runs: list[tuple[int, list[fx.Node]]] = []
+    place: dict[fx.Node, int] = {}
+    drawn = 0
+    for node in nodes[len(placeholders) :]:
+        draws = EFFECT in node.meta
+        first = max([drawn if draws else 0, *(place.get(item, 0) for item in node.all_input_nodes)])
+        fits = (at for at in range(first, len(runs)) if behind[node] in (0, runs[at][0]))
+        home = first if node.target is operator.getitem else next(fits, len(runs))
+        if home == len(runs):
+            runs.append((behind[node], []))
+        runs[home][1].append(node)
+        place[node] = home
+        drawn = home if draws else drawn
+    outputs = list(graph.module.graph.nodes)[-1]
+    found = [*placeholders, *pieces_of([run for _, run in runs], alike=True), outputs]
+    return joined(found, lambda part: piece_runner(part, compile_piece, twice=False))
+
+
+def is_bound(node: fx.Node) -> bool:
+    """Whether a node must stay where it is: it changes more than the generators of random numbers."""
+    known = place_of(node)
+    effect = node.meta.get(EFFECT)
+    return (node.op != "placeholder" and runs_alone(node)) or (
+        effect is not None and (known is None or bool(known.written) or known.leaves)
+    )
+
+
+def inputs_behind(nodes: Sequence[fx.Node], inputs: Sequence[fx.Node]) -> dict[fx.Node, int]:
+    """Which of these inputs the engine reaches from the results of each node, as sets of bits."""
+    trained = [
+        (node, value)
+        for node in nodes
+        for value in tensors_in(node.meta.get(EXAMPLE))
+        if value.requires_grad and has_history(value)
+    ]
+    found = torch_internals.inputs_behind(
+        [value for _, value in trained], [node.meta[EXAMPLE] for node in inputs]
+    )
+    behind = dict.fromkeys(nodes, 0)
+    for (node, _), reached in zip(trained, found, strict=True):
+        behind[node] |= reached
+    return behind
+
+
+def joined(parts: Sequence[fx.Node | Piece], runner: Callable[[Piece], Runner]) -> Runner:
+    """What runs these parts one after the other, pieces by their runners."""
     whole = fx.Graph()
-    twice = any(node.target is run_engine and node.args[2] for node in graph.module.graph.nodes)
     values: dict[fx.Node, fx.Node] = {}
-    for part in parts(list(graph.module.graph.nodes)):
+    for part in parts:
         if isinstance(part, fx.Node):
             values[part] = whole.node_copy(part, values.__getitem__)
             continue
         arguments = [values[node] for node in part.inputs]
-        result = whole.call_function(piece_runner(part, compile_piece, twice), tuple(arguments))
+        result = whole.call_function(runner(part), tuple(arguments))
         for place, node in enumerate(part.outputs):
             values[node] = whole.call_function(operator.getitem, (result, place))
     module = torch_internals.graph_module(whole, "FrameliftPieces")
@@ -93,11 +160,15 @@ def in_pieces(graph: FinishedGraph, compile_piece: Compile) -> Runner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """Nodes that stand together, what they take from outside, and what is taken from them, in order."""
+    """Nodes that stand together, what they take from outside, and what is taken from them, in order.
+
+    ``alike``: all its results are known to depend on the same inputs of the whole graph.
+    """
 
     nodes: list[fx.Node]
     inputs: list[fx.Node]
     outputs: list[fx.Node]
+    alike: bool = False
 
 
 def parts(nodes: list[fx.Node]) -> list[fx.Node | Piece]:
@@ -118,9 +189,14 @@ def parts(nodes: list[fx.Node]) -> list[fx.Node | Piece]:
             place[node] = home
         if node in ends:
             runs.append([])  # the engine stops at what another piece takes
+    return pieces_of(runs)
+
+
+def pieces_of(runs: list[list[fx.Node]], alike: bool = False) -> list[fx.Node | Piece]:
+    """What is worth compiling of these nodes, and can be, as pieces."""
     found: list[fx.Node | Piece] = []
     for run in runs:
-        piece = piece_of(run)
+        piece = piece_of(run, alike)
         if len(run) < FEWEST or not all(
             isinstance(node.meta[EXAMPLE], torch.Tensor) for node in piece.inputs
         ):
@@ -142,7 +218,7 @@ def runs_alone(node: fx.Node) -> bool:
     return value is not None and not isinstance(value, torch.Tensor | tuple | list)
 
 
-def piece_of(nodes: list[fx.Node]) -> Piece:
+def piece_of(nodes: list[fx.Node], alike: bool) -> Piece:
     """The piece that these nodes are."""
     inside = set(nodes)
     inputs = dict.fromkeys(item for node in nodes for item in node.all_input_nodes if item not in inside)
@@ -151,7 +227,7 @@ def piece_of(nodes: list[fx.Node]) -> Piece:
         for node in nodes
         if isinstance(node.meta.get(EXAMPLE), torch.Tensor) and any(user not in inside for user in node.users)
     ]
-    return Piece(nodes, list(inputs), outputs)
+    return Piece(nodes, list(inputs), outputs, alike)
 
 
 def piece_runner(piece: Piece, compile_piece: Compile, twice: bool) -> Runner:
@@ -223,7 +299,7 @@ def captured(piece: Piece, inputs: Sequence[Any]) -> FinishedGraph | None:
                 )
                 values[node] = old or made
             outputs = [values[node] for node in piece.outputs]
-            if not keeps_gradients(starts, [node.meta[EXAMPLE] for node in outputs]):
+            if not piece.alike and not keeps_gradients(starts, [node.meta[EXAMPLE] for node in outputs]):
                 return None
             graph = builder.finish(outputs)
         except CallFailed:
@@ -244,6 +320,4 @@ def keeps_gradients(inputs: list[tuple[torch.Tensor, bool]], outputs: list[torch
     if any(has_history(tensor) is not had for tensor, had in inputs):
         return False
     trained = [tensor for tensor in outputs if tensor.requires_grad]
-    tensors = [tensor for tensor, _ in inputs]
-    reached = {torch_internals.inputs_reached(tensor, tensors) for tensor in tensors_in(trained)}
-    return len(reached) <= 1
+    return len(set(torch_internals.inputs_behind(trained, [tensor for tensor, _ in inputs]))) <= 1

@@ -19,8 +19,8 @@ _FILES = {
     "arithmetic": "ShapeFunctions shape_functions symbolic_math",
     "autograd": (
         "checkpoint_function context_class context_members engine_function function_with "
-        "history_of inputs_reached no_saved_tensors_hooks reentrant_context run_checkpoint "
-        "run_engine without_saved_tensors_hooks"
+        "no_saved_tensors_hooks reentrant_context run_checkpoint run_engine "
+        "without_saved_tensors_hooks"
     ),
     "backends": "compile_with_callable registered_backend registered_backends",
     "classes": "constant_classes is_bound_class is_tensor_class plain_value_types",
@@ -43,6 +43,7 @@ _FILES = {
         "node_target traceback_below"
     ),
     "guarded_state": "StateRow spell_state_difference state_rows torch_libraries",
+    "history": ("compiled_nodes_behind edges_to history_of inputs_behind notices_no_gradient watch_backward"),
     "inductor": (
         "SavedBeforeWritten UnguardedAliasing buffers_kept compile_with_inductor inductor_modes "
         "inductor_patches no_cpp_compiler_errors wants_known_floats"

@@ -1,12 +1,12 @@
-"""Autograd: its engine, the contexts of its functions, checkpoints, and the graph that it records.
+"""Autograd: its engine, the contexts of its functions, and checkpoints.
 
-Used of torch: the function through which ``backward`` runs the engine, ``_FunctionBase``, the stack of hooks
-for saved tensors, and the nodes behind ``grad_fn``.
+Used of torch: the function through which ``backward`` runs the engine, ``_FunctionBase``, and the stack of
+hooks for saved tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,47 +93,3 @@ def without_saved_tensors_hooks() -> Iterator[None]:
     finally:
         for pack, unpack in reversed(hooks):
             autograd._push_saved_tensors_default_hooks(pack, unpack)
-
-
-def history_of(outputs: Iterable[torch.Tensor]) -> tuple[list[torch.Tensor], set[type]]:
-    """The leaves that running the engine from these tensors reaches, and the classes of its nodes."""
-    found: dict[int, torch.Tensor] = {}
-    pending: list[Any] = []
-    for output in outputs:
-        if output.grad_fn is not None:
-            pending.append(output.grad_fn)
-        elif output.requires_grad:
-            found[id(output)] = output
-    seen = set(pending)
-    while pending:
-        node = pending.pop()
-        if type(node).__name__ == "AccumulateGrad":
-            found[id(node.variable)] = node.variable
-        for following, _ in node.next_functions:
-            if following is not None and following not in seen:
-                seen.add(following)
-                pending.append(following)
-    return list(found.values()), {type(node) for node in seen}
-
-
-def inputs_reached(output: torch.Tensor, inputs: Sequence[torch.Tensor]) -> frozenset[int]:
-    """Which of these tensors an engine started at ``output`` reaches, by position."""
-    nodes = {}
-    for place, tensor in enumerate(inputs):
-        if tensor.requires_grad:
-            node = tensor.grad_fn
-            if node is None:
-                node = torch.autograd.graph.get_gradient_edge(tensor).node
-            nodes[node] = place
-    if output.grad_fn is None:
-        return frozenset(place for place, tensor in enumerate(inputs) if tensor is output)
-    pending, seen = [output.grad_fn], {output.grad_fn}
-    while pending:
-        node = pending.pop()
-        if node in nodes:
-            continue
-        for following, _ in node.next_functions:
-            if following is not None and following not in seen:
-                seen.add(following)
-                pending.append(following)
-    return frozenset(place for node, place in nodes.items() if node in seen)
