@@ -29,6 +29,7 @@
  *   put_method, put_global           what goes there
  *   take_raised, raise_again         the exception that is set, as an object
  *   end                              the frame is over: leaves it to CPython or clears it
+ *   holds_keywords                   an opcode, by the one behind it, names a call's keywords and belongs to it
  *   spell                            what an opcode means: see instruction.h
  *
  * A "unit" is an index into the code, as CPython counts: an instruction has one and its caches more.

@@ -270,6 +270,13 @@ put_global(PyObject **bottom, PyObject *value)
     bottom[1] = value;
 }
 
+static inline bool
+holds_keywords(int opcode, int following)
+{
+    (void)following;
+    return opcode == KW_NAMES;
+}
+
 /* What `opcode` with `argument` means. */
 static inline void
 spell(int opcode, int argument, struct instruction *to)
@@ -350,7 +357,6 @@ spell(int opcode, int argument, struct instruction *to)
     case GET_ITER: IS(ITERATOR);
     case FOR_ITER: JUMPS(NEXT_OR_JUMP, argument);
 
-    case KW_NAMES: to->keywords = argument; IS(PREFIX_OF_CALL);
     case PRECALL: IS(PREFIX_OF_CALL);
     case CALL: IS(CALL_OBJECT);
     case CALL_FUNCTION_EX: to->flag = argument & 1; IS(CALL_UNPACKED);

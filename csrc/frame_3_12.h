@@ -103,6 +103,13 @@ put_global(PyObject **bottom, PyObject *value)
 
 #include "frame_since_3_12.h"
 
+static inline bool
+holds_keywords(int opcode, int following)
+{
+    (void)following;
+    return opcode == KW_NAMES;
+}
+
 static inline void
 spell(int opcode, int argument, struct instruction *to)
 {
@@ -112,7 +119,6 @@ spell(int opcode, int argument, struct instruction *to)
     case COMPARE_OP: argument >>= 4; IS(COMPARE);
     case FORMAT_VALUE: to->flag = argument & 4; argument &= 3; IS(CONVERT_AND_FORMAT);
     case FOR_ITER: JUMPS(NEXT_OR_JUMP, argument + 1);   /* not to the END_FOR there, but behind it */
-    case KW_NAMES: to->keywords = argument; IS(PREFIX_OF_CALL);
     default: spell_common(opcode, argument, to);
     }
 }

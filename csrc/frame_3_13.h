@@ -123,6 +123,13 @@ put_global(PyObject **bottom, PyObject *value)
 
 #include "frame_since_3_12.h"
 
+/* The names are pushed as a constant, and the two are one instruction here, as they are to the decoder. */
+static inline bool
+holds_keywords(int opcode, int following)
+{
+    return opcode == LOAD_CONST && following == CALL_KW;
+}
+
 static inline void
 spell(int opcode, int argument, struct instruction *to)
 {
@@ -141,7 +148,10 @@ spell(int opcode, int argument, struct instruction *to)
     case FORMAT_SIMPLE: IS(FORMAT);
     case FORMAT_WITH_SPEC: IS(FORMAT_WITH);
     case FOR_ITER: JUMPS(NEXT_OR_JUMP, argument + 2);   /* behind the END_FOR and POP_TOP there */
-    case CALL_KW: IS(CALL_OBJECT_WITH_NAMES);
+    case CALL_KW:
+        to->kind = to->keywords < 0 ? CALL_OBJECT_WITH_NAMES : CALL_OBJECT;
+        to->argument = argument;
+        return;
     default: spell_common(opcode, argument, to);
     }
 }

@@ -22,6 +22,16 @@ typedef enum outcome (*performer)(struct work *work);
 static const performer performers[KIND_COUNT] = { PERFORMERS(ROW) };
 #undef ROW
 
+/* The opcode of the instruction that starts at `unit`, or CACHE behind the last one. */
+static int
+opcode_at(const unsigned char *code, int unit, int count)
+{
+    while (unit < count && code[2 * unit] == EXTENDED_ARG) {
+        unit++;
+    }
+    return unit < count ? code[2 * unit] : CACHE;
+}
+
 /* Reads the instruction that starts at `first`. `bytes` is co_code: without specialisation, caches zero. */
 static void
 read_instruction(PyObject *bytes, int first, struct instruction *instruction)
@@ -42,6 +52,10 @@ read_instruction(PyObject *bytes, int first, struct instruction *instruction)
         extended = 0;
         while (instruction->next < count && code[2 * instruction->next] == CACHE) {
             instruction->next++;
+        }
+        if (holds_keywords(opcode, opcode_at(code, instruction->next, count))) {
+            instruction->keywords = argument;
+            continue;
         }
         spell(opcode, argument, instruction);
         if (instruction->kind != PREFIX_OF_CALL) {

@@ -93,7 +93,7 @@ def test_forbidden():
     ("decorate", "kind"),
     [
         (torch.compiler.allow_in_graph, RuleKind.IN_GRAPH),
-        (torch.compiler.nonstrict_trace, RuleKind.NONSTRICT),
+        (torch._dynamo.nonstrict_trace, RuleKind.NONSTRICT),
     ],
 )
 def test_what_torch_records_by_identity(decorate, kind):

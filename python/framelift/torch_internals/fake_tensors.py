@@ -198,12 +198,17 @@ def fake_dynamic_tensor(
     context = StatelessSymbolicContext(
         dynamic_sizes=[kind(dimension) for dimension in range(tensor.dim())],
         constraint_sizes=[constraint(dimension) for dimension in range(tensor.dim())],
-        unbacked_bounds={dimension: ranges[dimension] for dimension in unbacked if dimension in ranges},
     )
     # The general conversion would convert the gradient too, with symbols of its own.
     has_gradient = tensor.is_leaf and tensor.grad is not None
     plain = tensor.detach() if tensor._is_view() or has_gradient else tensor
     fake = mode.from_tensor(plain, source=ShapeSource(name), symbolic_context=context, trace=False)
+    for dimension in unbacked.intersection(ranges):  # only newer contexts take them
+        least, greatest = ranges[dimension]
+        if least is not None:
+            torch._check(fake.size(dimension) >= least)
+        if greatest is not None:
+            torch._check(fake.size(dimension) <= greatest)
     if isinstance(tensor, torch.nn.Parameter) and plain is not tensor:
         fake._is_param = True
     if tensor.requires_grad and not fake.requires_grad:

@@ -428,11 +428,10 @@ unsafe fn referent(reference: Object, owned: &mut Released) -> Object {
         if ffi::PyWeakref_CheckRefExact(reference) == 0 {
             return null_mut();
         }
-        let found = ffi::PyWeakref_GetObject(reference);
-        if found.is_null() || found == ffi::Py_None() {
+        let mut found = null_mut();
+        if ffi::compat::PyWeakref_GetRef(reference, &raw mut found) != 1 {
             return null_mut();
         }
-        ffi::Py_INCREF(found);
         owned.push(found);
         found
     }

@@ -6,7 +6,7 @@ https://docs.python.org/3/library/functions.html
 
 from __future__ import annotations
 
-from framelift.capture.polyfills.registry import in_any_order, polyfill, rebuilt_as
+from framelift.capture.polyfills.registry import in_any_order, polyfill, rebuilt_as, words_of
 
 MISSING = object()
 
@@ -172,6 +172,9 @@ def largest(first, /, *others, key=None, default=MISSING):
     return best(first, others, key, default, True)
 
 
+NOTHING_SMALLEST, NOTHING_LARGEST = words_of(ValueError, min, ()), words_of(ValueError, max, ())
+
+
 def best(first, others, key, default, want_larger):
     if others and default is not MISSING:
         name = "max" if want_larger else "min"
@@ -180,9 +183,7 @@ def best(first, others, key, default, want_larger):
     found = next(iterator, MISSING)
     if found is MISSING:
         if default is MISSING:
-            raise ValueError(
-                "max() arg is an empty sequence" if want_larger else "min() arg is an empty sequence"
-            )
+            raise ValueError(NOTHING_LARGEST if want_larger else NOTHING_SMALLEST)
         return default
     found_key = found if key is None else key(found)
     for item in iterator:

@@ -35,6 +35,15 @@ def rebuilt_as(cls: type, *parameters: str) -> Callable:
     return mark
 
 
+def words_of(error: type[Exception], function: Callable, *arguments: object) -> str:
+    """What this version of CPython says when ``function`` refuses ``arguments``."""
+    try:
+        function(*arguments)
+    except error as refusal:
+        return str(refusal)
+    raise RuntimeError(f"{function} takes {arguments}")
+
+
 def in_any_order(iterable: object) -> list:
     """``list(iterable)`` for a caller to whom the order makes no difference (of a set it is not known)."""
     return list(iterable)
