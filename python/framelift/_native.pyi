@@ -25,6 +25,15 @@ def handled_exception(beyond: bool = False, /) -> BaseException | None:
 def set_handled_exception(exception: BaseException | None, /) -> BaseException | None:
     """Replace what the innermost generator or the thread handles; gives what it was."""
 
+iterator_parts: Final[dict[type, dict[str, Any]]]
+"""The classes of iterators that can be read half-way, with the descriptors of what they hold."""
+
+def next_item(iterator: object, ahead: int, part: str) -> Any:
+    """What an iterator, which stays as it is, gives after ``ahead`` other items (IndexError: its end)."""
+
+def advance(iterator: object, count: int) -> None:
+    """Takes items and drops them; of an enumeration only the number goes on."""
+
 @final
 class CompiledCallable:
     """What ``compile`` returns for a function; with a ``bound_self``, that comes before the arguments."""

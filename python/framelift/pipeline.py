@@ -31,7 +31,7 @@ from framelift.children import SUSPENDED, Children, key_of
 from framelift.config import config
 from framelift.graph.failing import FailedGraph, Undone
 from framelift.graph.shapes import describe_binding
-from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes
+from framelift.guards import BuiltGuards, GuardSet, ReferenceTree, build, find_changes, is_elsewhere
 from framelift.guards.collect import same_demand
 from framelift.guards.conditions import is_expressible
 from framelift.guards.failure import GuardFailure
@@ -98,6 +98,7 @@ class Compilation:
         self.dynamic_scalars: set[str] = set()
         self.float_changes: collections.Counter[str] = collections.Counter()
         self.limited: set[int] = set()
+        self.differing: set[int] = set()
         self.children = Children(self.new_child)
 
     @property
@@ -112,6 +113,7 @@ class Compilation:
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
         self.limited.clear()
+        self.differing.clear()
 
     def miss(
         self,
@@ -163,13 +165,15 @@ class Compilation:
         offset: int,
     ) -> _native.Entry | None:
         """``miss``, with the lock held."""
-        failed = self.describe(failures, arguments)
-        if failed:
-            if config.error_on_recompile:
-                raise Recompiled(self.name, [one.text for one in failed])
-            if self.at_limit(compiled, failed, offset):
+        described = self.describe(failures, arguments)
+        failed = [failure for failure, elsewhere in described if not (offset and elsewhere)]
+        if failed and config.error_on_recompile:
+            raise Recompiled(self.name, [one.text for one in failed])
+        if described:
+            if self.at_limit(compiled, failed or [failure for failure, _ in described], offset):
                 return None
             self.learn(compiled, arguments, offset)
+        if failed:
             count("recompiles", failed[0].text)
             logs.logger("recompiles").info("%s: %s", self.name, failed[0].text)
         if offset == 0 and self.suspends:
@@ -213,8 +217,11 @@ class Compilation:
         compiled.add(entry)
         return entry
 
-    def describe(self, failures: Callable[[], list], arguments: tuple[object, ...]) -> list[GuardFailure]:
-        """Which guard failed in each entry, the newest entry first."""
+    def describe(
+        self, failures: Callable[[], list], arguments: tuple[object, ...]
+    ) -> list[tuple[GuardFailure, bool]]:
+        """Which guard failed in each entry, the newest entry first; and whether the entry is for a loop that
+        has another number of rounds to go, which is to this one as the branches of an `if` are."""
         described = []
         for entry, failure in failures():
             info: EntryInfo = entry.info
@@ -223,7 +230,8 @@ class Compilation:
                     "guards", f"checking {self.name}: the native tree misses, the plain one hits"
                 )
             if failure is not None:
-                described.append(info.guards.describe(failure))
+                elsewhere = is_elsewhere(info.guards.guards, arguments)
+                described.append((info.guards.describe(failure), elsewhere))
         return described
 
     @property
@@ -251,7 +259,10 @@ class Compilation:
         return True
 
     def learn(self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], offset: int) -> None:
-        """Sizes and numbers that were seen to change become symbols in the next capture."""
+        """Sizes and numbers that were seen to change become symbols in the next capture; where several rounds
+        of a loop have gone on in several ways, it takes one."""
+        if offset and len(compiled.entries_at(offset)) > 1:
+            self.differing.add(offset)
         if self.dynamic is False or not config.automatic_dynamic_shapes:
             return
         fixed = {int: config.specialize_int, float: config.specialize_float}
@@ -329,7 +340,7 @@ class Compilation:
         The second is a graph break: the segment is captured again and stops before that instruction. No
         handler of ours is entered meanwhile: the exception that the program handles is a part of its state.
         """
-        policy = self.policy()
+        policy = replace(self.policy(), round_by_round=start.offset in self.differing)
         captured, error = self.capture_with(policy, start, arguments)
         if not self.fullgraph and fails_where_it_is_handled(captured):
             policy = replace(policy, before_failures=True)

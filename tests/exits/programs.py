@@ -312,7 +312,7 @@ def _():
     def f(x, items):
         return x + next(items)
 
-    return Case(f, (floats(2), made(lambda k: iter([1, 2, 3]))))
+    return Case(f, (floats(2), made(lambda k: itertools.chain([1, 2, 3]))))
 
 
 @exits("not-rebuildable")
@@ -572,6 +572,19 @@ def _():
         return (x + 1) * 2
 
     return Case(f, (floats(2),), {"context": lambda: framelift.config.patch(break_at=6)})
+
+
+@exits("loop-round")
+def _():
+    def rounds(x):
+        found = []
+        for i in range(12):
+            x = x + 1
+            if i in (0, 1, 3, 7):
+                found.append(int(x.sum()))
+        return x, found
+
+    return Case(rounds, (floats(2),), {"forced": False}, whole=True)
 
 
 @exits("fails-too-late")

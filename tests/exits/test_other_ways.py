@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import datetime
 import importlib
+import itertools
 import logging
 import random
 import threading
@@ -192,7 +194,9 @@ def one():
     yield 1
 
 
-@pytest.mark.parametrize("make", [one, lambda: zip([1]), lambda: enumerate([1]), lambda: iter({1: 2})])
+@pytest.mark.parametrize(
+    "make", [one, lambda: zip(one()), lambda: iter(collections.deque([1])), lambda: itertools.chain([1])]
+)
 def test_iterators_from_outside_stay_as_they_are(make):
     @framelift.compile(backend="eager", fullgraph=True)
     def f(x, items):

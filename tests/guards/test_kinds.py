@@ -75,7 +75,60 @@ OTHER_NAN = float.fromhex("nan") * -1
 TENSOR = torch.zeros(2, 3)
 SENTINEL = Plain()
 
+
+def taken(iterator, count):
+    for _ in range(count):
+        next(iterator, None)
+    return iterator
+
+
+def made_longer(container):
+    iterator = iter(container)
+    container.update({5: 5})
+    return iterator
+
+
+ONE_LEFT = [
+    taken(iter([1, 2]), 1),
+    taken(iter((1, 2)), 1),
+    taken(iter(ListChild([1, 2])), 1),
+    taken(reversed([1, 2]), 1),
+    taken(iter({1: 2, 3: 4}), 1),
+    taken(iter({1: 2, 3: 4}.values()), 1),
+    taken(iter({1: 2, 3: 4}.items()), 1),
+    taken(iter({1, 2}), 1),
+    taken(iter(range(5, 15, 5)), 1),
+    taken(iter(range(15, 5, -5)), 1),
+    taken(iter("ab"), 1),
+    taken(iter("\u0101b"), 1),
+    taken(iter(b"ab"), 1),
+]
+NONE_LEFT = [
+    taken(iter([1]), 1),
+    taken(iter([1]), 2),
+    iter(()),
+    taken(reversed([1]), 2),
+    taken(iter({1: 2}), 1),
+    taken(iter({1: 2}), 2),
+    taken(iter({1}), 2),
+    taken(iter(range(3)), 3),
+    iter(""),
+    taken(iter(b"a"), 2),
+]
+NO_ITERATORS = [
+    [1],
+    None,
+    zip([1]),
+    map(abs, [1]),
+    iter(collections.deque([1])),
+    made_longer({1: 2}),
+    made_longer({1}),
+]
+
 TABLE = [
+    (kinds.ItemsLeft(1, False), [*ONE_LEFT, iter([1, 2])], [*NONE_LEFT, *NO_ITERATORS]),
+    (kinds.ItemsLeft(1, True), ONE_LEFT, [*NONE_LEFT, *NO_ITERATORS, iter([1, 2]), iter({1: 1, 2: 2})]),
+    (kinds.ItemsLeft(0, True), NONE_LEFT, [*ONE_LEFT, *NO_ITERATORS]),
     (kinds.TypeIs(int), [1, 2**70], [True, 1.0, None, "1"]),
     (kinds.TypeIs(Plain), [Plain()], [Child(), Plain]),
     (kinds.Is(SENTINEL), [SENTINEL], [Plain(), None]),

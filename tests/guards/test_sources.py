@@ -10,6 +10,7 @@ import weakref
 import pytest
 import torch
 
+from framelift import _native
 from framelift.guards import GuardSet, build, sources
 from framelift.guards.kinds import Is
 from tests.guards.engines import VALUE, guard_set, holds
@@ -72,9 +73,31 @@ def closure():
     return MARK
 
 
+def advanced(iterator, count):
+    for _ in range(count):
+        next(iterator)
+    return iterator
+
+
+def changed(container):
+    """An iterator over what has become larger since."""
+    iterator = iter(container)
+    container.update({5: 5})
+    return iterator
+
+
+def shortened(items):
+    """One that stands behind the end."""
+    iterator = reversed(items)
+    items.pop()
+    items[0] = MARK
+    return iterator
+
+
 ALIVE = Plain()
 FIELD = Slotted.__dict__["field"]
 PARTIAL = functools.partial.__dict__["func"]
+PART_OF_ENUMERATE = _native.iterator_parts[enumerate]["iterator"]
 GRAD = torch._C.TensorBase.__dict__["grad"]
 ITEM = sources.DictItem(sources.InstanceDict(VALUE), "name")
 
@@ -128,6 +151,51 @@ TABLE = [
     (sources.Descriptor(VALUE, PARTIAL, "func"), [], [functools.partial(print), 1]),
     (sources.Descriptor(VALUE, Pair.first, "first"), [Pair(MARK, 0)], [Pair(0, MARK), 1]),
     (sources.Reading(VALUE), [([MARK] * 9).pop], [([0] * 9).pop, [].pop, function, closure, None]),
+    (
+        sources.NextItem(VALUE, type(iter([])), 1, "item"),
+        [iter([0, MARK]), iter(UserList([0, MARK]))],
+        [iter([MARK]), iter((0, MARK)), iter([0, 1, MARK]), [0, MARK], advanced(iter([0, MARK]), 1)],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter(())), 0, "item"),
+        [iter((MARK,)), advanced(iter((0, MARK)), 1)],
+        [iter(())],
+    ),
+    (
+        sources.NextItem(VALUE, type(reversed([])), 0, "item"),
+        [reversed([0, MARK]), advanced(reversed([MARK, 0]), 1)],
+        [reversed([MARK, 0]), reversed([]), iter([MARK]), shortened([0, MARK])],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter({})), 1, "key"),
+        [iter({0: 1, MARK: 2}), advanced(iter({0: 1, 1: 1, MARK: 2}), 1)],
+        [iter({MARK: 0}), iter({0: 1, MARK: 2}.values()), changed({0: 1, MARK: 2})],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter({}.values())), 0, "value"),
+        [iter({0: MARK}.values()), iter(vars(plain(name=MARK)).values())],
+        [iter({0: 1}.values()), iter({0: MARK}.items()), iter({}.values())],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter({}.items())), 0, "value"),
+        [iter({0: MARK}.items())],
+        [iter({MARK: 0}.items())],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter({}.items())), 0, "key"),
+        [iter({MARK: 0}.items())],
+        [iter({0: MARK}.items())],
+    ),
+    (
+        sources.NextItem(VALUE, type(iter(set())), 0, "item"),
+        [iter({MARK}), iter(frozenset({MARK}))],
+        [iter({1}), iter(set()), changed({MARK})],
+    ),
+    (
+        sources.NextItem(sources.Descriptor(VALUE, PART_OF_ENUMERATE, "iterator"), type(iter([])), 0, "item"),
+        [enumerate([MARK])],
+        [enumerate((MARK,)), zip([MARK])],
+    ),
     (sources.Held(MARK, "MARK"), [None], []),
     (sources.HandledException(), [], [None]),
 ]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from framelift.capture.values import CellObject, DictObject, ListObject, SetObject, Value
+from framelift.capture.values import CellObject, DictObject, ListObject, OutsideIterator, SetObject, Value
 from framelift.capture.values.objects import Object
 
 
@@ -49,6 +49,13 @@ class SlotStore:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class IteratorAdvanced:
+    """An iterator was advanced as far as it says at the exit. What it runs over isn't changed before that."""
+
+    target: OutsideIterator
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TypeStore:
     """An attribute of a class was set, or deleted where ``value`` is None."""
 
@@ -66,7 +73,7 @@ class DeferredCall:
     keywords: tuple[str, ...]
 
 
-Effect = DictStore | DictDelete | ContentsChanged | SlotStore | TypeStore | DeferredCall
+Effect = DictStore | DictDelete | ContentsChanged | SlotStore | IteratorAdvanced | TypeStore | DeferredCall
 
 
 class EffectLog:
@@ -103,6 +110,12 @@ class EffectLog:
             self._changed.add(id(target))
             self.records.append(ContentsChanged(target))
 
+    def advanced(self, target: OutsideIterator) -> None:
+        """Note once that an iterator was advanced."""
+        if id(target) not in self._changed:
+            self._changed.add(id(target))
+            self.records.append(IteratorAdvanced(target))
+
     def replaces_contents(self, target: Object) -> bool:
         """Whether the whole contents are stored at the exit, so that single stores need no records."""
         return id(target) in self._changed
@@ -114,7 +127,7 @@ class EffectLog:
             match record:
                 case DictStore() | DictDelete():
                     found[id(record.mapping)] = record.mapping
-                case ContentsChanged() | SlotStore():
+                case ContentsChanged() | SlotStore() | IteratorAdvanced():
                     found[id(record.target)] = record.target
                 case _:
                     pass

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from framelift import _native
 from framelift.capture import polyfills
 from framelift.capture.datamodel import arrays, attributes, iteration, mapping, set_order, tensors
 from framelift.capture.effects import (
@@ -29,6 +30,7 @@ from framelift.capture.effects import (
     DictDelete,
     DictStore,
     Effect,
+    IteratorAdvanced,
     SlotStore,
     TypeStore,
 )
@@ -48,6 +50,7 @@ from framelift.capture.values import (
     Lazy,
     ListObject,
     MethodObject,
+    OutsideIterator,
     Postponed,
     SetObject,
     SliceObject,
@@ -92,6 +95,7 @@ class ExitWriter:
         self._fills: list[tuple] = []
         self._arrays: list[HostArray] = []
         self._advances: list[tuple] = []
+        self._advanced: set[int] = set()
         self._empty_first = False
 
     def write(self, result: Value) -> tuple[list[tuple], int, Operand]:
@@ -416,9 +420,13 @@ class ExitWriter:
                 break
         if iteration.was_changed(self.vm, value):
             raise Break(reasons.NOT_REBUILDABLE, f"an iterator over a changed {storage.__name__}")
-        made = self.emit(call(storage.__iter__, [], (sequence,), self))
+        make = storage.__reversed__ if value.backwards else storage.__iter__
+        made = self.emit(call(make, [], (sequence,), self))
         taken, length = value.index, len(value.items)
-        advance = ("call", const(advanced), [made, const(min(taken, length)), const(taken > length)], ())
+        if value.backwards and taken <= length and value.place >= length:
+            raise Break(reasons.NOT_REBUILDABLE, "an iterator that stands behind the end of a list")
+        place = value.place if value.backwards and storage is list else min(taken, length)
+        advance = ("call", const(advanced), [made, const(place), const(taken > length)], ())
         if storage is list:
             self._advances.append(advance)
             return made
@@ -454,6 +462,8 @@ class ExitWriter:
                 if record.value is None:
                     return [call(record.descriptor.__delete__, [], (record.target,), self)]
                 return [call(record.descriptor.__set__, [], (record.target, record.value), self)]
+            case IteratorAdvanced():
+                return self._commit_advance(record.target)
             case TypeStore():
                 return [
                     call(type.__setattr__, [const(record.target), const(record.name)], (record.value,), self)
@@ -463,6 +473,14 @@ class ExitWriter:
             case ContentsChanged():
                 return self._commit_contents(record.target)
         raise AssertionError(record)
+
+    def _commit_advance(self, target: OutsideIterator) -> list[tuple]:
+        """All that was taken: before its container is changed, and only once."""
+        if id(target) in self._advanced:
+            return []
+        self._advanced.add(id(target))
+        count = target.taken + target.ended
+        return [("call", const(_native.advance), [self.operand(target), const(count)], ())]
 
     def _commit_contents(self, target: Object) -> list[tuple]:
         place = self.operand(target)

@@ -60,6 +60,7 @@ class Interpreter:
     ``identities``: values compared by identity; ``key_types``: classes of the keys of outside containers.
     ``frames``: the stack of frames, outermost first; ``handled``: the exception being handled, or None,
     ``handled_at_start`` until a handler begins or ends.
+    ``iterated``: containers whose items were taken from an iterator that came from outside.
     ``executed``: instructions of the outermost frame begun so far; ``stop_at``: how many to do, -1 for all;
     ``done``: when the frame was left, how many were complete before a place where CPython could go on;
     ``last``: the last instruction begun; ``raises``: the same as ``done`` for exceptions of the program, and
@@ -86,6 +87,7 @@ class Interpreter:
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}
         self.key_types: set[type] = set()
+        self.iterated: list[Lazy] = []
         self.identity_numbers: dict[int, IdentityNumber] = {}
         self.frames: list[Frame] = []
         self.handled_at_start = Lazy(_native.handled_exception(), HandledException())
@@ -109,7 +111,7 @@ class Interpreter:
         self.identity_numbers.clear()
         for _, generator in self.generators:
             generator.frame.generator = None
-        for held in (self.keep_alive, self.generators, self.postponed):
+        for held in (self.keep_alive, self.generators, self.postponed, self.iterated):
             held.clear()
 
     def positions(self) -> list[tuple]:

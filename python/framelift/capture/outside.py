@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from framelift import _native
 from framelift.capture.values import (
     CellObject,
     Constant,
@@ -26,6 +27,7 @@ from framelift.capture.values import (
     Lazy,
     ListObject,
     MethodObject,
+    OutsideIterator,
     Postponed,
     SetObject,
     SliceObject,
@@ -216,6 +218,8 @@ def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
         return MethodObject(
             function, Lazy(real.__self__, Descriptor(source, METHOD_SELF, "__self__")), real, source
         )
+    if cls in _native.iterator_parts:
+        return OutsideIterator(cls, real, source)
     return Instance(cls, real, source)
 
 

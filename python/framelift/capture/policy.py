@@ -26,6 +26,7 @@ class Policy:
     of autograd that it leaves. With ``before_failures`` a call that may refuse its data ends
     the graph where the program would handle that and the graph could not be repeated. Where the value
     of a changing float is needed, the entry is for that value; for those in ``open_floats`` it is a break.
+    With ``round_by_round`` a segment takes one item of an iterator that came from outside.
     """
 
     dynamic_sizes: frozenset[tuple[str, int]] = frozenset()
@@ -37,6 +38,7 @@ class Policy:
     break_inlined: bool = False
     keeps_history: bool = False
     before_failures: bool = False
+    round_by_round: bool = False
     open_floats: frozenset[str] = frozenset()
     tensor_types: tuple[type, ...] = field(default=(torch.Tensor, torch.nn.Parameter, torch.nn.Buffer))
 

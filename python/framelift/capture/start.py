@@ -333,6 +333,10 @@ def guard_identities(vm: Interpreter) -> None:
         if not isinstance(target, Tensor) and not isinstance(target.source, Held):
             alike = [other for other in opened if other is not target and could_be_one(target, other)]
             groups.append([owner_source(value) for value in (target, *alike)])
+    for container in vm.iterated:
+        alike = [target for target in targets if type(getattr(target, "real", None)) is type(container.real)]
+        others = [target.source for target in alike if target.real is not container.real]
+        groups += [[container.source, source] for source in others]
     for group in groups:
         sources = [source for source in group if not isinstance(source, Held)]
         if len(sources) > 1:

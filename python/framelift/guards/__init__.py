@@ -15,8 +15,8 @@ same question in plain Python. Tests and ``config.check_guards`` hold the two ag
 """
 
 from framelift.guards.build import BuiltGuards, build
-from framelift.guards.changes import find_changes
+from framelift.guards.changes import find_changes, is_elsewhere
 from framelift.guards.collect import GuardSet
 from framelift.guards.reference import ReferenceTree
 
-__all__ = ["BuiltGuards", "GuardSet", "ReferenceTree", "build", "find_changes"]
+__all__ = ["BuiltGuards", "GuardSet", "ReferenceTree", "build", "find_changes", "is_elsewhere"]

@@ -50,6 +50,8 @@ def describe_access(source: Source, node_of: Callable[[Source], int]) -> Descrip
             return ("referent",)
         case sources.Reading():
             return ("reading",)
+        case sources.NextItem(_, cls, ahead, part):
+            return ("next_item", cls, ahead, part)
         case sources.FunctionField(_, name):
             return ("function_field", name)
         case sources.Descriptor(_, descriptor):
@@ -93,6 +95,8 @@ def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Descriptio
             return ("slot_empty", descriptor)
         case kinds.CellEmpty():
             return ("cell_empty",)
+        case kinds.ItemsLeft(at_least, ended):
+            return ("items_left", at_least, ended)
         case kinds.SameAs(other):
             return ("same_as", node_of(other))
         case kinds.TensorMatch():

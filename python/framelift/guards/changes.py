@@ -14,7 +14,7 @@ from framelift import torch_internals
 from framelift.guards import kinds, sources
 from framelift.guards.collect import GuardSet
 from framelift.guards.kinds import Guard
-from framelift.guards.reference import FetchError, reach
+from framelift.guards.reference import FetchError, holds, reach
 from framelift.guards.sources import Source
 from framelift.marks import has_fixed_numbers
 
@@ -51,6 +51,18 @@ def find_changes(guards: GuardSet, arguments: tuple[object, ...]) -> list[Change
         if change.dimensions or change.number is not None:
             found.append(change)
     return found
+
+
+def is_elsewhere(guards: GuardSet, arguments: tuple[object, ...]) -> bool:
+    """Whether an iterator is in another round of its loop than an entry is for."""
+    for source, guard in guards.guards:
+        if isinstance(guard, kinds.ItemsLeft):
+            try:
+                if not holds(guard, reach(source, arguments), lambda other: reach(other, arguments)):
+                    return True
+            except FetchError:
+                return True
+    return False
 
 
 def is_fixed_attribute(source: Source, arguments: tuple[object, ...]) -> bool:

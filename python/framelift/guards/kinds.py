@@ -134,6 +134,14 @@ class CellEmpty(Guard):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsLeft(Guard):
+    """The iterator of C gives ``at_least`` more items; with ``ended``, no more than that."""
+
+    at_least: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SameAs(Guard):
     """The value is the same object as the one at ``other``."""
 

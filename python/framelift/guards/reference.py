@@ -11,7 +11,7 @@ import math
 import struct
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sympy
@@ -112,6 +112,13 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
                 return parent()
             except Exception:
                 raise FetchError from None
+        case sources.NextItem(_, cls, ahead, part):
+            if type(parent) is not cls:
+                raise FetchError
+            items = items_left(parent, ahead + 1)
+            if ahead >= len(items):
+                raise FetchError
+            return items[ahead] if part == "item" else items[ahead][part == "value"]
         case sources.FunctionField(_, name):
             if type(parent) is not types.FunctionType:
                 raise FetchError
@@ -126,6 +133,28 @@ def fetch(source: Source, parent: Any, arguments: tuple[object, ...]) -> object:
                 raise FetchError
             return found
     raise TypeError(f"not a kind of source: {source!r}")
+
+
+def items_left(iterator: Any, count: int) -> Sequence[Any]:
+    """What an iterator of C is going to give, of an enumeration ``count`` numbers; it stays where it is.
+
+    The items of a dict are pairs, whatever the iterator gives of them.
+    """
+    if type(iterator) is enumerate:
+        number = iterator.__reduce__()[1][1]
+        return range(number, number + count)
+    try:
+        make, (container, *_), *place = iterator.__reduce__()
+    except RuntimeError:  # the container was changed
+        raise FetchError from None
+    index = place[0] if place and place[0] is not None else 0
+    if make is reversed and not 0 <= index < list.__len__(container):
+        return ()
+    storage: Any = next(cls for cls in (list, tuple, str, bytes, range) if isinstance(container, cls))
+    items = storage.__getitem__(container, slice(index, None, -1 if make is reversed else None))
+    if type(iterator) in (type(iter({})), type(iter({}.values()))):
+        return [(item, item) for item in items]
+    return items
 
 
 def reach(source: Source, arguments: tuple[object, ...]) -> object:
@@ -205,6 +234,14 @@ def holds(guard: Guard, value: Any, other: Callable[[Source], object]) -> bool:
             return _slot_is_empty(descriptor, value)
         case kinds.CellEmpty():
             return isinstance(value, types.CellType) and value == types.CellType()
+        case kinds.ItemsLeft(at_least, ended):
+            if type(value) not in _native.iterator_parts or type(value) in (enumerate, zip, map, filter):
+                return False
+            try:
+                left = len(items_left(value, at_least))
+            except FetchError:
+                return False
+            return left == at_least if ended else left >= at_least
         case kinds.SameAs(source):
             return value is other(source)
         case kinds.TensorMatch():

@@ -210,6 +210,23 @@ class Reading(Link):
 
 @hashed_once
 @dataclass(frozen=True, slots=True)
+class NextItem(Link):
+    """What an iterator of class ``cls`` gives after ``ahead`` other items; it stays where it is.
+
+    ``part`` is "item", or of a dict's pairs "key" or "value". The item of an enumeration is its number.
+    """
+
+    cls: type
+    ahead: int
+    part: str
+
+    def __str__(self) -> str:
+        item = f"next({self.base})" if self.ahead == 0 else f"item {self.ahead} after next({self.base})"
+        return item if self.part == "item" else f"{self.part} of {item}"
+
+
+@hashed_once
+@dataclass(frozen=True, slots=True)
 class FunctionField(Link):
     """A field of a Python function: code, defaults, kwdefaults, closure or globals."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 import sympy
 import torch
 
-from framelift import torch_internals
+from framelift import _native, torch_internals
 from framelift.guards import kinds
 from framelift.guards.kinds import Guard
 from framelift.guards.sources import Source
@@ -151,6 +152,8 @@ def spell_demand(guard: Guard) -> str:
             return f"slot {getattr(descriptor, '__name__', '?')} is empty"
         case kinds.CellEmpty():
             return "empty cell"
+        case kinds.ItemsLeft(at_least, ended):
+            return f"{at_least} items left" if ended else f"at least {at_least} items left"
         case kinds.SameAs(other):
             return f"is {other}"
         case kinds.TensorMatch():
@@ -163,6 +166,8 @@ def spell_found(guard: Guard, found: Any) -> str:
     match guard:
         case kinds.TypeIs():
             return f"type {spell_type(type(found))}"
+        case kinds.ItemsLeft() if type(found) in _native.iterator_parts:
+            return f"{operator.length_hint(found)} left"
         case kinds.Length() if (length := stored_length(found)) is not None:
             return f"length {length}"
         case kinds.DictKeys() if isinstance(found, dict):

@@ -248,7 +248,7 @@ CLASS_DEFINITION = reason(
 )
 MUTATED_ITERATOR_INPUT = reason(
     "FL124", "mutated-iterator-input", "Iterator that came from outside is advanced",
-    "How far an iterator has come can be neither guarded nor restored.",
+    "How far it has come can't be guarded, or advancing it runs code that capture can't follow.",
     "Pass the list and make the iterator inside: `for item in items`.",
 )
 NOT_REBUILDABLE = reason(
@@ -390,6 +390,12 @@ FAILS_TOO_LATE = reason(
     "If it refuses its data, the program's handler must find everything as it was at that line, and a graph "
     "that has written to a large input can't be repeated.",
     "Check the indices, or whatever the operator may refuse, before the input is written to.",
+)
+LOOP_ROUND = reason(
+    "FL153", "loop-round", "Round of a loop that goes on in another way each time",
+    "Behind a break in a loop, a segment goes through the next rounds up to the next break. Where these have "
+    "been others each time, it ends with the round.",
+    "Break in every round of the loop, or in none.",
 )
 
 # ---- FL2xx: rules ---------------------------------------------------------------------------------------

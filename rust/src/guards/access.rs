@@ -5,6 +5,7 @@
 //! leaves no exception.
 
 use super::build::{Builder, Description};
+use super::iterators::NextItem;
 use super::lookup::{Lookup, find};
 use super::python::{_PyObject_GetDictPtr, _PyType_Lookup, class_dict, has_flags, without_collector};
 use super::standing::{Stands, Words};
@@ -40,6 +41,7 @@ pub enum Access {
     CellContents,
     Referent,
     Reading,
+    NextItem(NextItem),
     FunctionField(FunctionField),
     Member(Member),
     Descriptor(Descriptor),
@@ -108,6 +110,15 @@ impl Access {
             "cell_contents" => Self::CellContents,
             "referent" => Self::Referent,
             "reading" => Self::Reading,
+            "next_item" => {
+                let [class, ahead, part] = description.arguments()?;
+                Self::NextItem(NextItem::new(
+                    builder,
+                    &class,
+                    ahead.extract()?,
+                    &part.extract::<String>()?,
+                )?)
+            }
             "function_field" => {
                 Self::FunctionField(FunctionField::named(&description.one()?.extract::<String>()?)?)
             }
@@ -187,6 +198,7 @@ impl Access {
                 | Self::SequenceItem(_)
                 | Self::Referent
                 | Self::Reading
+                | Self::NextItem(_)
                 | Self::Descriptor(_) => Stands::No,
             }
         }
@@ -241,6 +253,7 @@ impl Access {
                 }
                 Self::Referent => referent(parent, owned),
                 Self::Reading => reading(parent, owned),
+                Self::NextItem(item) => item.fetch(parent, owned),
                 Self::FunctionField(field) => field.fetch(parent),
                 Self::Member(member) => member.fetch(parent),
                 Self::Descriptor(descriptor) => descriptor.fetch(parent, owned),

@@ -20,6 +20,8 @@ mod conditions;
 mod distinct;
 mod exact;
 mod explain;
+mod iterator_classes;
+mod iterators;
 mod kinds;
 mod lookup;
 pub mod python;
@@ -36,5 +38,6 @@ use pyo3::prelude::*;
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     lookup::verify(module.py())?;
     versions::probe(module.py())?;
+    iterator_classes::register(module)?;
     module.add_class::<GuardTree>()
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator
 
-from framelift.capture.datamodel import attributes, calls, mapping, set_order, tensors
+from framelift.capture.datamodel import attributes, calls, halfway, mapping, set_order, tensors
 from framelift.capture.exceptions import Raised, raised
 from framelift.capture.values import (
     Constant,
@@ -16,6 +16,7 @@ from framelift.capture.values import (
     GeneratorObject,
     IteratorObject,
     ListObject,
+    OutsideIterator,
     SetObject,
     Symbol,
     Tensor,
@@ -38,7 +39,7 @@ def iterator_of(vm, value: Value) -> Value:
     """``iter(value)``."""
     value = vm.look(value)
     match value:
-        case IteratorObject() | GeneratorObject():
+        case IteratorObject() | GeneratorObject() | OutsideIterator():
             return value
         case Constant():
             return iterator_of_constant(vm, value)
@@ -100,14 +101,17 @@ def next_of(vm, iterator: Value) -> Value | None:
     iterator = vm.look(iterator)
     if isinstance(iterator, IteratorObject):
         check_unchanged(vm, iterator)
-        if iterator.index >= len(iterator.items):
+        place = iterator.place
+        if not 0 <= place < len(iterator.items):
             iterator.index = len(iterator.items) if iterator.sequence is None else 1 << 62
             return None
         iterator.index += 1
-        return iterator.items[iterator.index - 1]
+        return iterator.items[place]
     if isinstance(iterator, GeneratorObject):
         result = vm.resume(iterator, Constant(None))
         return result[0] if result is not None else None
+    if isinstance(iterator, OutsideIterator):
+        return halfway.next_of(vm, iterator)
     check_not_outside(vm, iterator)
     method = attributes.special_method(vm, iterator, "__next__")
     if method is None:
@@ -118,6 +122,11 @@ def next_of(vm, iterator: Value) -> Value | None:
         if issubclass(error.value.cls, StopIteration):
             return None
         raise
+
+
+def has_place(value: Value) -> bool:
+    """Whether this is an iterator that ``next_of`` knows how to advance."""
+    return isinstance(value, (IteratorObject, GeneratorObject, OutsideIterator))
 
 
 def check_not_outside(vm, value: Value) -> None:

@@ -69,7 +69,7 @@ def send_to(vm, receiver, sent):
         if not is_none:
             return calls.call(vm, attributes.get(vm, receiver, "send"), [sent], {}), None
         method = attributes.special_method(vm, receiver, "__next__")
-        if method is None or not hasattr(receiver, "cls") or type(receiver).__name__ == "IteratorObject":
+        if method is None or not hasattr(receiver, "cls") or iteration.has_place(receiver):
             value = iteration.next_of(vm, receiver)
             return (value, None) if value is not None else (None, Constant(None))
         return calls.call(vm, method, [], {}), None

@@ -178,7 +178,7 @@ def make_iterator(vm, arguments, keywords):
 @native(next)
 def next_item(vm, arguments, keywords):
     iterator = vm.look(arguments[0])
-    if type(iterator).__name__ not in ("IteratorObject", "GeneratorObject"):
+    if not iteration.has_place(iterator):
         method = attributes.special_method(vm, iterator, "__next__")
         if method is None:
             raise raised(TypeError, f"'{type_of(iterator).__name__}' object is not an iterator")

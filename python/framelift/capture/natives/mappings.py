@@ -250,7 +250,7 @@ def view_contains(vm, arguments, keywords):
 @native(*of_classes(VIEW_CLASSES, "__reversed__"))
 def view_reversed(vm, arguments, keywords):
     target = look_at_view(vm, arguments[0])
-    return iteration.IteratorObject(view_items(vm, target)[::-1], iteration.DICT_KEY_ITERATOR)
+    return iteration.IteratorObject(view_items(vm, target), iteration.DICT_KEY_ITERATOR, target, True)
 
 
 @native(_collections._count_elements)

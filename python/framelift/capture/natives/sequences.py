@@ -263,5 +263,5 @@ def storage_reversed(vm, arguments, keywords):
     target = vm.look(arguments[0])
     if isinstance(target, DictObject):
         keys = [key for key, _ in mapping.items(vm, target)]
-        return iteration.IteratorObject(keys[::-1], iteration.DICT_KEY_ITERATOR)
-    return iteration.IteratorObject(target.items[::-1], iteration.LIST_ITERATOR)
+        return iteration.IteratorObject(keys, iteration.DICT_KEY_ITERATOR, target, True)
+    return iteration.IteratorObject(target.items, iteration.LIST_ITERATOR, target, True)

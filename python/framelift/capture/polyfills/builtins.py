@@ -6,6 +6,8 @@ https://docs.python.org/3/library/functions.html
 
 from __future__ import annotations
 
+import functools
+
 from framelift.capture.polyfills.registry import in_any_order, polyfill, rebuilt_as, words_of
 
 MISSING = object()
@@ -91,6 +93,7 @@ def zipped_shortest(iterators):
         yield tuple(row)
 
 
+@rebuilt_as(functools.partial(zip, strict=True), "*iterators")
 def zipped_strictly(iterators):
     if not iterators:
         return
@@ -147,7 +150,7 @@ def filtered_from(function, iterator):
 @polyfill(reversed)
 def reversed_items(sequence):
     cls = type(sequence)
-    if cls in (str, bytes, range):
+    if cls in (str, bytes, range, tuple):
         return iter(sequence[::-1])
     if getattr(cls, "__reversed__", None) is not None:
         return cls.__reversed__(sequence)

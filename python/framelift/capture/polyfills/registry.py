@@ -21,7 +21,7 @@ def polyfill(*callables: object) -> Callable:
     return mark
 
 
-def rebuilt_as(cls: type, *parameters: str) -> Callable:
+def rebuilt_as(cls: Callable, *parameters: str) -> Callable:
     """Decorator of a generator that is an iterator's polyfill: half-way, ``cls(*parameters)`` goes on.
 
     The names are those of the generator's parameters, which at every ``yield`` must hold what is left to do;

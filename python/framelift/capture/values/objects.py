@@ -419,18 +419,42 @@ class SliceObject(Object):
 
 
 class IteratorObject(Object):
-    """An iterator over a sequence made during capture: position ``index`` in ``items``.
+    """An iterator over a sequence made during capture: ``index`` of ``items`` have been taken.
 
-    ``items`` is the list that is iterated itself, so that appending while iterating is seen.
+    ``items`` is the list that is iterated itself, so that appending while iterating is seen. One that goes
+    ``backwards`` began with the last of ``length`` items.
     """
 
-    __slots__ = ("index", "items", "sequence")
+    __slots__ = ("backwards", "index", "items", "length", "sequence")
 
-    def __init__(self, items: list[Value], cls: type, sequence: Value | None = None) -> None:
+    def __init__(
+        self, items: list[Value], cls: type, sequence: Value | None = None, backwards: bool = False
+    ) -> None:
         super().__init__(cls)
         self.items = items
         self.index = 0
         self.sequence = sequence
+        self.backwards = backwards
+        self.length = len(items)
+
+    @property
+    def place(self) -> int:
+        """Where the next item is."""
+        return self.length - 1 - self.index if self.backwards else self.index
+
+
+class OutsideIterator(Object):
+    """An iterator of C from outside: ``taken`` items further than the real one, and then ``ended``.
+
+    Those that take their items from other iterators have no place of their own.
+    """
+
+    __slots__ = ("ended", "taken")
+
+    def __init__(self, cls: type, real: object, source: Source) -> None:
+        super().__init__(cls, real, source)
+        self.taken = 0
+        self.ended = False
 
 
 class GeneratorObject(Object):

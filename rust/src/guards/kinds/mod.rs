@@ -91,6 +91,7 @@ kinds! {
     "no_instance_dict" no_instance_dict NoInstanceDict,
     "slot_empty" slot_empty SlotEmpty,
     "cell_empty" cell_empty CellEmpty,
+    "items_left" items_left ItemsLeft,
     "same_as" same_as SameAs,
     "tensor_match" tensor_match TensorMatch,
 }
