@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 
-START = """
+START = '''
 import torch, framelift
 
 def inner(x):
@@ -18,7 +18,14 @@ def inner(x):
 ours = framelift.compile(inner, backend="eager")
 theirs = torch.compile(inner, backend="eager")
 x = torch.ones(2)
-"""
+
+def trace_through(*programs):
+    """TorchDynamo makes one graph of each. Prints how many framelift has made when they were called."""
+    for program in programs:
+        outer = torch.compile(program, backend="eager", fullgraph=True)
+        assert torch.equal(outer(x), program(x))
+    print(framelift.counters["graphs"].total())
+'''
 
 
 def run(program: str) -> str:
@@ -47,10 +54,7 @@ def more(x):
 
 model = Model()
 bound = framelift.compile(model.scaled, backend="eager")
-for program in (lambda x: ours(x) * 2, lambda x: bound(x, by=3) + x, lambda x: more(x)):
-    outer = torch.compile(program, backend="eager", fullgraph=True)
-    assert torch.equal(outer(x), program(x))
-print(framelift.counters["graphs"].total())
+trace_through(lambda x: ours(x) * 2, lambda x: bound(x, by=3) + x, lambda x: more(x))
 """
     assert run(program) == "2\n"
 
@@ -116,10 +120,7 @@ class Model(torch.nn.Module):
 model = Model()
 twin = framelift.compile(model, backend="eager")
 net = torch.nn.Sequential(twin, torch.nn.ReLU())
-for program in (lambda x: twin(x, by=3) * 2, lambda x: net(x)):
-    outer = torch.compile(program, backend="eager", fullgraph=True)
-    assert torch.equal(outer(x), program(x))
-print(framelift.counters["graphs"].total())
+trace_through(lambda x: twin(x, by=3) * 2, lambda x: net(x))
 """
     assert run(program) == "2\n"
 

@@ -11,7 +11,15 @@ import framelift
 from framelift.codegen import pieces
 from tests.harness import check, floats, fresh, made
 from tests.harness.program import Program
-from tests.programs.test_training_steps import DATA, everything, net, plain_step, training
+from tests.programs.test_training_steps import (
+    DATA,
+    everything,
+    mixed_step,
+    net,
+    plain_step,
+    step_of_two_losses,
+    training,
+)
 
 INDUCTOR = dict(backend="inductor", tolerance=1e-4, references=False)
 STEPS = dict(graphs=2, recompiles=1, calls=4, **INDUCTOR)
@@ -59,15 +67,7 @@ def test_statistics_and_random_numbers():
 
 
 def test_mixed_precision(compiled_pieces):
-    def step(module, optimizer, x, target):
-        optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = nn.functional.cross_entropy(module(x), target)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    check(training(OPTIMIZERS["sgd"], step), *DATA, **{**STEPS, "tolerance": 3e-2})
+    check(training(OPTIMIZERS["sgd"], mixed_step), *DATA, **{**STEPS, "tolerance": 3e-2})
     assert any(trains for trains, _ in compiled_pieces)
 
 
@@ -84,16 +84,7 @@ def test_chunks_and_clipping():
 
 
 def test_two_losses_of_one_forward():
-    def step(module, optimizer, x, target):
-        optimizer.zero_grad()
-        out = module(x)
-        nn.functional.cross_entropy(out, target).backward(retain_graph=True)
-        first = module[0].weight.grad.clone()
-        out.square().mean().backward()
-        optimizer.step()
-        return first, out
-
-    check(training(OPTIMIZERS["sgd"], step), *DATA, **STEPS)
+    check(training(OPTIMIZERS["sgd"], step_of_two_losses), *DATA, **STEPS)
 
 
 def test_the_engine_comes_twice_to_what_it_frees_otherwise():

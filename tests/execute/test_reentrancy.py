@@ -10,6 +10,7 @@ import pytest
 
 from framelift._native import CompiledCallable, Entry
 from tests.execute.entries import compiled, entry, tree
+from tests.threads import running
 
 
 class TestRecursion:
@@ -171,18 +172,9 @@ def test_threads():
 
     program = CompiledCallable(function, None, on_miss)
     done, wrong = threading.Event(), []
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=call) for _ in range(4)]
-        for thread in threads:
-            thread.start()
+    with running(call, [()] * 4):
         try:
             disturb()
         finally:
             done.set()
-            for thread in threads:
-                thread.join()
-    finally:
-        sys.setswitchinterval(interval)
     assert wrong == []

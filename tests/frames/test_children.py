@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-import threading
 import weakref
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from framelift._native import CompiledCallable, Entry, ExitProgram, forget_children
 from tests.frames.corpus import CASES
 from tests.frames.drivers import Everywhere, Stepping, deciding, everything, outcome
+from tests.threads import run_in_threads
 
 PASSES, DISARMS, WANTED, WANTED_IF_NAMED = range(1, 5)
 
@@ -378,11 +378,7 @@ def test_many_threads():
                 wrong.append(number)
 
     with deciding(always):
-        threads = [threading.Thread(target=run) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_in_threads(run, [()] * 8)
     assert not wrong
 
 

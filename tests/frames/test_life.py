@@ -8,7 +8,6 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from tests.frames.corpus import CASES, Case
 from tests.frames.drivers import Stepping, outcome
+from tests.threads import run_in_threads
 
 ROUNDS = 100 if os.environ.get("FRAMELIFT_STRESS") else 1
 ALL = 10**9
@@ -141,16 +141,7 @@ def test_eight_threads(often_collected: None) -> None:
                 if found != expected[number]:
                     wrong.append((number, found))
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    run_in_threads(run, [(number,) for number in range(8)])
     assert not wrong
 
 

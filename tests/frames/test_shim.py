@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 import sysconfig
-import threading
 from pathlib import Path
 
 import pytest
 
 from tests.frames.drivers import Stepping
 from tests.frames.test_driver import compiled, program, stop_at_spy
+from tests.threads import run_in_threads
 
 NONE, FOREIGN, SHIM = range(3)
 
@@ -170,11 +170,7 @@ def test_in_many_threads_at_once():
             if call(3, 4) != 108 or other(number, k=1) != [[(number,), 1]]:
                 wrong.append(number)
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_threads(run, [()] * 4)
     assert not wrong
 
 

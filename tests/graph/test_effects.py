@@ -10,6 +10,9 @@ import torch.nn.functional as F
 
 from tests.graph.conftest import Input
 
+TWICE = pytest.mark.parametrize("warm", [False, True], ids=["first time", "again"])
+GRAD_MODES = pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+
 X, Y, Z = Input(0), Input(1), Input(2)
 
 WRITES = {  # calls that write to the first input, not always at once
@@ -58,8 +61,8 @@ def inputs(name):
     return torch.rand(shape), y, torch.rand(3), torch.tensor([0, 2])
 
 
-@pytest.mark.parametrize("warm", [False, True], ids=["first time", "again"])
-@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@TWICE
+@GRAD_MODES
 @pytest.mark.parametrize("name", WRITES)
 def test_a_write_to_an_input_is_noticed_and_stays(recorder, name, mode, warm):
     """Also when fake tensors remember the result of the same call and run nothing (``warm``)."""
@@ -72,7 +75,7 @@ def test_a_write_to_an_input_is_noticed_and_stays(recorder, name, mode, warm):
             assert finished.operator_count == len(WRITES[name])
 
 
-@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@GRAD_MODES
 @pytest.mark.parametrize("name", READS)
 def test_no_write(recorder, name, mode):
     with mode():
@@ -154,8 +157,8 @@ def random_inputs():
     )
 
 
-@pytest.mark.parametrize("warm", [False, True], ids=["first time", "again"])
-@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@TWICE
+@GRAD_MODES
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_numbers_are_noticed_and_their_nodes_stay(recorder, name, mode, warm):
     with mode():
@@ -176,7 +179,7 @@ def record_named(recorder):
     return recording
 
 
-@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@GRAD_MODES
 @pytest.mark.parametrize("name", NOT_RANDOM)
 def test_no_random_numbers(recorder, name, mode):
     with mode():

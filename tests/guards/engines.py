@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+import pytest
+
 from framelift.guards import GuardSet, ReferenceTree, build
 from framelift.guards.kinds import Guard
 from framelift.guards.sources import Argument, Source
@@ -38,3 +42,12 @@ def explain(guards: GuardSet, *arguments: object) -> str:
     failure = built.tree.explain(arguments)
     assert failure is not None, "nothing failed"
     return built.describe(failure).text
+
+
+def table_cases(table: Iterable[tuple[object, list, list]]) -> Iterator[object]:
+    """Parameters (what, value, expected) for rows of what is tested, and the values it takes and refuses."""
+    for number, (tested, good, bad) in enumerate(table):
+        name = f"{type(tested).__name__}-{number}"
+        for word, expected, values in (("holds", True, good), ("fails", False, bad)):
+            for place, value in enumerate(values):
+                yield pytest.param(tested, value, expected, id=f"{name}-{word}-{place}")

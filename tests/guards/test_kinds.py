@@ -11,7 +11,7 @@ import torch
 
 from framelift.guards import kinds
 from framelift.guards.sources import Argument
-from tests.guards.engines import VALUE, guard_set, holds
+from tests.guards.engines import VALUE, guard_set, holds, table_cases
 
 
 class Slotted:
@@ -219,14 +219,7 @@ TABLE = [
 ]
 
 
-def cases():
-    for number, (guard, good, bad) in enumerate(TABLE):
-        name = f"{type(guard).__name__}-{number}"
-        yield from (pytest.param(guard, value, True, id=f"{name}-holds-{i}") for i, value in enumerate(good))
-        yield from (pytest.param(guard, value, False, id=f"{name}-fails-{i}") for i, value in enumerate(bad))
-
-
-@pytest.mark.parametrize(("guard", "value", "expected"), list(cases()))
+@pytest.mark.parametrize(("guard", "value", "expected"), list(table_cases(TABLE)))
 def test_kind(guard, value, expected):
     assert holds(guard_set(guard), value) is expected
 

@@ -13,7 +13,7 @@ import torch
 from framelift import _native
 from framelift.guards import GuardSet, build, sources
 from framelift.guards.kinds import Is
-from tests.guards.engines import VALUE, guard_set, holds
+from tests.guards.engines import VALUE, guard_set, holds, table_cases
 
 MARK = object()
 
@@ -201,14 +201,7 @@ TABLE = [
 ]
 
 
-def cases():
-    for number, (source, good, bad) in enumerate(TABLE):
-        name = f"{type(source).__name__}-{number}"
-        yield from (pytest.param(source, value, True, id=f"{name}-found-{i}") for i, value in enumerate(good))
-        yield from (pytest.param(source, value, False, id=f"{name}-fails-{i}") for i, value in enumerate(bad))
-
-
-@pytest.mark.parametrize(("source", "value", "expected"), list(cases()))
+@pytest.mark.parametrize(("source", "value", "expected"), list(table_cases(TABLE)))
 def test_source(source, value, expected):
     made = guard_set((source, Is(MARK)))
     made.collect(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,3 +16,8 @@ class Report:
     compiled: Callable
     counts: Counts
     operators: list[str]
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How often the graphs call each operator, without the numbers that they give to its calls."""
+        return Counter(name.rstrip("0123456789").rstrip("_") for name in self.operators)

@@ -8,17 +8,18 @@ from tests.harness import Arguments, check, fresh
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 
 VOCABULARY = 99
+SMALL = dict(
+    vocab_size=VOCABULARY,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    max_position_embeddings=64,
+)
 
 
 def bert():
-    config = transformers.BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=64,
-    )
+    config = transformers.BertConfig(**SMALL)
     return transformers.BertForMaskedLM(config).eval()
 
 
@@ -28,16 +29,7 @@ def gpt2():
 
 
 def llama():
-    config = transformers.LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        max_position_embeddings=64,
-    )
+    config = transformers.LlamaConfig(**SMALL, num_key_value_heads=2, head_dim=8)
     return transformers.LlamaForCausalLM(config).eval()
 
 

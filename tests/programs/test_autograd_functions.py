@@ -365,23 +365,29 @@ def test_the_node_of_autograd_is_the_programs():
     assert node.saved_tensors[0].shape == (2,)
 
 
+def counting_backward():
+    """A function whose backward notes its calls and depends on their number, and the notes."""
+    calls = []
+
+    class Counting(Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.exp()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            calls.append(len(calls))
+            return gradient * len(calls)
+
+    return Counting, calls
+
+
 def test_a_backward_that_counts_its_calls():
     """It does so each time the engine runs it, so no compiler may run it once and for all."""
 
     def build():
-        calls = []
-
-        class Counting(Function):
-            @staticmethod
-            def forward(ctx, x):
-                return x.exp()
-
-            @staticmethod
-            def backward(ctx, gradient):
-                calls.append(len(calls))
-                return gradient * len(calls)
-
-        return Program(lambda x: Counting.apply(x) * 2, calls)
+        counting, calls = counting_backward()
+        return Program(lambda x: counting.apply(x) * 2, calls)
 
     for options in ({}, INDUCTOR):
         check(fresh(build), floats(3, requires_grad=True), backward=True, frames=BACKWARD, **options)
@@ -391,20 +397,10 @@ def test_a_backward_that_counts_its_calls_inside():
     """It must not count what capture does."""
 
     def build():
-        calls = []
-
-        class Counting(Function):
-            @staticmethod
-            def forward(ctx, x):
-                return x.exp()
-
-            @staticmethod
-            def backward(ctx, gradient):
-                calls.append(len(calls))
-                return gradient * len(calls)
+        counting, calls = counting_backward()
 
         def step(x):
-            (Counting.apply(x) * 2).sum().backward()
+            (counting.apply(x) * 2).sum().backward()
             return x.grad + 1
 
         return Program(step, calls)

@@ -257,15 +257,10 @@ def test_return_inside_finally_and_loops():
     def f(x):
         for i in range(3):
             try:
-                if i == 1:
-                    continue
-                x = x + i
+                if i == 2:
+                    return x + i
             finally:
                 x = x * 2
-        try:
-            return x
-        finally:
-            x = None
 
     check(f, floats(2))
 

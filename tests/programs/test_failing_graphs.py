@@ -48,21 +48,22 @@ def test_what_was_written_is_put_back_and_the_segment_repeated():
     check_failing(f, floats(4), zeros(3), [])
 
 
-def test_a_handler_finds_the_locals_of_its_line():
-    def f(x, counts, index):
-        done = 0
-        try:
-            counts.add_(1)
-            done = 1
-            y = pick(x, index)
-            done = 2
-        except IndexError as error:
-            return counts + done, done, str(error)
-        finally:
-            counts.mul_(3)
-        return y, done
+def handled(x, counts, index):
+    done = 0
+    try:
+        counts.add_(1)
+        done = 1
+        y = pick(x, index)
+        done = 2
+    except IndexError as error:
+        return counts + done, done, str(error)
+    finally:
+        counts.mul_(3)
+    return y, done
 
-    check_failing(f, floats(4), zeros(3), graphs=None)
+
+def test_a_handler_finds_the_locals_of_its_line():
+    check_failing(handled, floats(4), zeros(3), graphs=None)
 
 
 def test_a_handler_of_a_callee_finds_the_locals_of_its_line():
@@ -165,17 +166,7 @@ def test_a_compiler_that_changes_the_order():
 
 @pytest.mark.parametrize("backend", ["eager", "inductor"])
 def test_large_inputs_in_a_block_that_handles_the_error(backend):
-    def f(x, cache, index):
-        done = 1
-        try:
-            cache.add_(1)
-            done = 2
-            y = pick(x, index)
-        except IndexError:
-            return x + 1, done
-        return y * 2, done
-
-    check_failing(f, floats(4), zeros(LARGE), graphs=None, backend=backend, tolerance=1e-6)
+    check_failing(handled, floats(4), zeros(LARGE), graphs=None, backend=backend, tolerance=1e-6)
 
 
 def test_large_inputs_that_are_written_to_later():

@@ -9,7 +9,6 @@ import gc
 import inspect
 import signal
 import sys
-import threading
 import traceback
 import types
 import weakref
@@ -20,6 +19,7 @@ import torch
 
 import framelift
 from framelift.observe.counters import counters
+from tests.threads import run_in_threads
 
 NEXT = object()
 CLOSE = object()
@@ -396,16 +396,7 @@ def test_one_generator_and_two_threads():
             except StopIteration:
                 return
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=take) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    run_in_threads(take, [()] * 2)
     assert sorted(seen) == [float(number) for number in range(1, 401)]
     assert set(errors) <= {"generator already executing"}
 

@@ -27,15 +27,11 @@ def risky(kind):
     return 1
 
 
-def operators_of(report) -> set[str]:
-    return {name.rstrip("0123456789").rstrip("_") for name in report.operators}
-
-
 def compiled(program, *parts, graphs, operators, **options):
     """``check``, with the operators that must be in graphs; CPython finishes nothing."""
     report = check(program, *parts, **ANY, **options)
     assert graphs is None or report.counts.graphs == graphs
-    assert set(operators.split()) <= operators_of(report), report.operators
+    assert set(operators.split()) <= set(report.calls), report.operators
     assert not report.counts.fallbacks
     return report
 

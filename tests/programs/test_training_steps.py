@@ -41,6 +41,25 @@ def plain_step(module, optimizer, x, target):
     return loss
 
 
+def step_of_two_losses(module, optimizer, x, target):
+    optimizer.zero_grad()
+    out = module(x)
+    nn.functional.cross_entropy(out, target).backward(retain_graph=True)
+    first = module[0].weight.grad.clone()
+    out.square().mean().backward()
+    optimizer.step()
+    return first, out, module[0].weight.grad
+
+
+def mixed_step(module, optimizer, x, target):
+    optimizer.zero_grad()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = nn.functional.cross_entropy(module(x), target)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
 DATA = (floats(5, 4), integers(5, high=3))
 
 OPTIMIZERS = {
@@ -148,16 +167,7 @@ def test_gradients_are_clipped_by_value():
 
 
 def test_two_losses_share_a_graph():
-    def step(module, optimizer, x, target):
-        optimizer.zero_grad()
-        out = module(x)
-        nn.functional.cross_entropy(out, target).backward(retain_graph=True)
-        first = module[0].weight.grad.clone()
-        out.square().mean().backward()
-        optimizer.step()
-        return first, module[0].weight.grad
-
-    check(training(OPTIMIZERS["sgd"], step), *DATA, graphs=2, recompiles=1, calls=4)
+    check(training(OPTIMIZERS["sgd"], step_of_two_losses), *DATA, graphs=2, recompiles=1, calls=4)
 
 
 def test_a_gradient_is_given_from_outside():
@@ -373,15 +383,7 @@ def test_an_average_of_the_parameters():
 
 
 def test_mixed_precision():
-    def step(module, optimizer, x, target):
-        optimizer.zero_grad()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = nn.functional.cross_entropy(module(x), target)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    check(training(OPTIMIZERS["adamw"], step), *DATA, graphs=2, recompiles=1, calls=4)
+    check(training(OPTIMIZERS["adamw"], mixed_step), *DATA, graphs=2, recompiles=1, calls=4)
 
 
 def test_a_history_from_outside_is_a_break():

@@ -279,11 +279,10 @@ def attribute_of_a_metaclass():
     return Program(f, Plain)
 
 
-@fact(lambda cls: setattr(type(cls), "__call__", lambda cls, *values: 9))
-def call_of_a_metaclass():
-    class Meta(type): ...
+def maker(metaclass=type):
+    """A program that makes an instance, and its class."""
 
-    class Plain(metaclass=Meta):
+    class Plain(metaclass=metaclass):
         def __init__(self, value):
             self.value = value
 
@@ -294,6 +293,13 @@ def call_of_a_metaclass():
         return Plain(2) * x
 
     return Program(f, Plain)
+
+
+@fact(lambda cls: setattr(type(cls), "__call__", lambda cls, *values: 9))
+def call_of_a_metaclass():
+    class Meta(type): ...
+
+    return maker(Meta)
 
 
 @fact(lambda cls: setattr(cls, "__init__", lambda self, value: setattr(self, "value", value + 7)))
@@ -310,17 +316,7 @@ def initializer():
 
 @fact(lambda cls: setattr(cls, "__new__", staticmethod(lambda cls, value: 9)))
 def constructor_appears():
-    class Plain:
-        def __init__(self, value):
-            self.value = value
-
-        def __mul__(self, other):
-            return other * self.value
-
-    def f(x):
-        return Plain(2) * x
-
-    return Program(f, Plain)
+    return maker()
 
 
 def stores_one_more(self, name, value):
@@ -439,8 +435,9 @@ def instance_dictionary_is_replaced():
     return Program(f, one)
 
 
-@fact(lambda cls: setattr(cls, "factor", property(lambda self: 9.0)))
-def slot_is_replaced_by_a_property():
+def an_instance_with_a_slot():
+    """Of a class of its own, and a program that reads the slot."""
+
     class Slotted:
         __slots__ = ("factor",)
 
@@ -450,7 +447,18 @@ def slot_is_replaced_by_a_property():
     def f(x):
         return x * one.factor
 
-    return Program(f, Slotted)
+    return f, one
+
+
+@fact(lambda cls: setattr(cls, "factor", property(lambda self: 9.0)))
+def slot_is_replaced_by_a_property():
+    f, one = an_instance_with_a_slot()
+    return Program(f, type(one))
+
+
+@fact(*setting("factor", 3.0), lambda one: delattr(one, "factor"))
+def slot():
+    return Program(*an_instance_with_a_slot())
 
 
 @fact(lambda cls: setattr(cls, "run", lambda self, x: x - 5))
