@@ -5,6 +5,8 @@
  * the frame: the three are one instruction here, started at the first.
  */
 
+#define CALL_WEIGHT 1  /* see recursion.c */
+
 static inline PyCodeObject *
 frame_code(Frame *frame)
 {

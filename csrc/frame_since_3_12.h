@@ -6,6 +6,8 @@
 
 #include "internal/pycore_intrinsics.h"
 
+#define CALL_WEIGHT 3  /* see recursion.c */
+
 static inline PyObject *
 frame_function(Frame *frame)
 {

@@ -5,18 +5,12 @@
  * on a stack of 8 MiB). There it counts as three. On 3.11 C calls and Python frames share one limit, which
  * a user sees: one call counts as one.
  */
-#include <Python.h>
-
-#if PY_VERSION_HEX >= 0x030C0000
-#define WEIGHT 3
-#else
-#define WEIGHT 1
-#endif
+#include "frame.h"
 
 void
 framelift_leave_call(void)
 {
-    for (int count = 0; count < WEIGHT; count++) {
+    for (int count = 0; count < CALL_WEIGHT; count++) {
         Py_LeaveRecursiveCall();
     }
 }
@@ -25,7 +19,7 @@ framelift_leave_call(void)
 int
 framelift_enter_call(void)
 {
-    for (int count = 0; count < WEIGHT; count++) {
+    for (int count = 0; count < CALL_WEIGHT; count++) {
         if (Py_EnterRecursiveCall(" while calling a Python object") != 0) {
             while (count-- > 0) {
                 Py_LeaveRecursiveCall();

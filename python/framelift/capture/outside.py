@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from framelift import _native
+from framelift import _native, torch_internals
 from framelift.capture.values import (
     CellObject,
     Constant,
@@ -96,11 +96,11 @@ IDENTITY_TYPES = (
     torch.dtype,
     torch.layout,
     torch.memory_format,
-    torch._C._ScriptClass if hasattr(torch._C, "_ScriptClass") else type,
+    *torch_internals.scripted_classes(),
 )
 """Types (with subclasses) whose instances never change in a way that is seen: guarded by identity."""
 
-OPERATOR_TYPES = (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator)
+OPERATOR_TYPES = torch_internals.operator_classes()
 """Classes of the torch library's operators."""
 
 

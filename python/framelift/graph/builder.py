@@ -72,8 +72,7 @@ if TYPE_CHECKING:
     from framelift.guards.sources import Source
 
 
-ASSERT_SCALAR = torch.ops.aten._assert_scalar.default
-"""Raises with a message unless a number is true; backends know it."""
+ASSERT_SCALAR = torch_internals.assert_scalar()
 
 
 class GraphBuilder:

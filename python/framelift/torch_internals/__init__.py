@@ -23,7 +23,10 @@ _FILES = {
         "without_saved_tensors_hooks"
     ),
     "backends": "compile_with_callable registered_backend registered_backends",
-    "classes": "constant_classes is_bound_class is_tensor_class plain_value_types",
+    "classes": (
+        "bound_method_class constant_classes is_bound_class is_tensor_class operator_classes "
+        "plain_value_types scripted_classes"
+    ),
     "dynamo": (
         "RecordedCallables bookkeeping_functions dynamo_hook graph_break_functions "
         "recorded_callables static_marks tracer_switch wrapped_by"
@@ -34,9 +37,10 @@ _FILES = {
         "quiet_fake_tensors remember_fake unsupported_errors"
     ),
     "functions": (
-        "OptimizerFunctions RecordOperators checks compiling_questions group_tensors "
-        "optimizer_functions override_questions present record_operators size_questions "
-        "state_readers tracing_questions"
+        "OptimizerFunctions RecordOperators assert_async check_is_size check_tensor_all check_with "
+        "checks compiling_questions group_tensors log_api_usage optimizer_functions "
+        "override_questions present record_operators size_questions state_readers "
+        "tracing_questions"
     ),
     "graph_code": (
         "COMPILERS GRAPH_CODE failing_node generate_code graph_module is_compiled_code "
@@ -49,13 +53,14 @@ _FILES = {
         "inductor_patches no_cpp_compiler_errors wants_known_floats"
     ),
     "modes": (
-        "change_function_modes enter_inference_mode entered_torch_function_guard "
-        "exit_inference_mode inside_transforms modes_active outside_transforms "
-        "restore_function_modes torch_modes"
+        "InferenceModeGuard TorchFunctionGuard change_function_modes dispatch_mode_count "
+        "enter_inference_mode entered_torch_function_guard exit_inference_mode inside_transforms "
+        "modes_active outside_transforms restore_function_modes torch_modes tracing_state "
+        "transforms_active"
     ),
     "operators": (
-        "ArgumentPlace OperatorEffects is_higher_order_operator is_operator is_operator_function "
-        "operator_effects"
+        "ArgumentPlace OperatorEffects assert_scalar is_higher_order_operator is_operator "
+        "is_operator_function operator_effects"
     ),
     "settable_state": "state_items",
     "symbols": (

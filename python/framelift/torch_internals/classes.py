@@ -34,3 +34,18 @@ def is_bound_class(cls: type) -> bool:
 def plain_value_types() -> list[type]:
     """Classes of torch whose values compare in C without calling anybody."""
     return [torch.device]
+
+
+def operator_classes() -> tuple[type, ...]:
+    """Classes of the operators of torch's library."""
+    return (torch._ops.OpOverload, torch._ops.OpOverloadPacket, torch._ops.HigherOrderOperator)
+
+
+def scripted_classes() -> tuple[type, ...]:
+    """The class of classes that ``torch.jit.script`` made, as far as this release has it."""
+    return (torch._C._ScriptClass,) if hasattr(torch._C, "_ScriptClass") else ()
+
+
+def bound_method_class() -> type:
+    """CPython's type of methods written in C++ (pybind11)."""
+    return type(vars(torch._C._InferenceMode)["__enter__"])

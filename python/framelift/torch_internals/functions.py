@@ -102,6 +102,18 @@ def checks() -> tuple[Any, ...]:
     return present(*((torch, name) for name in names))
 
 
+check_with = torch._check_with
+"""``torch._check`` that takes the class of its error first."""
+check_is_size = torch._check_is_size
+"""``torch._check_is_size(number, max=None)``."""
+check_tensor_all = torch._check_tensor_all
+"""``torch._check_tensor_all(tensor, message)``: the numbers of a tensor are all true."""
+assert_async = torch._assert_async
+"""The operator that raises when it runs, unless its tensor is true."""
+log_api_usage = torch._C._log_api_usage_once
+"""Usage statistics."""
+
+
 def size_questions() -> tuple[Any, ...]:
     """Functions on symbolic numbers whose answer is known at once, if their module has been imported."""
     module = sys.modules.get("torch.fx.experimental.symbolic_shapes")

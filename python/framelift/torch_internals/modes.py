@@ -80,3 +80,14 @@ enter_inference_mode = torch.autograd.grad_mode._enter_inference_mode
 
 exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
 """Leaves the inference mode of a context."""
+
+transforms_active = torch._C._are_functorch_transforms_active
+"""Whether a function transform is running on this thread."""
+dispatch_mode_count = torch._C._len_torch_dispatch_stack
+"""How many dispatch modes are active on this thread."""
+tracing_state = torch._C._get_tracing_state
+"""What ``torch.jit.trace`` is doing on this thread, None if nothing."""
+InferenceModeGuard = torch._C._InferenceMode
+"""The C guard object in ``torch.inference_mode``."""
+TorchFunctionGuard = torch._C.DisableTorchFunctionSubclass
+"""The C guard object under which subclasses of tensors don't override torch's functions."""

@@ -111,3 +111,8 @@ def is_operator(value: object) -> bool:
 def is_higher_order_operator(value: object) -> bool:
     """Whether a value is an operator that takes functions (``torch.ops.higher_order.cond``)."""
     return issubclass(type(value), torch._ops.HigherOrderOperator)
+
+
+def assert_scalar() -> OpOverload:
+    """The operator that raises with a message unless a number is true; backends know it."""
+    return torch.ops.aten._assert_scalar.default

@@ -14,8 +14,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
+from framelift import torch_internals
 from framelift.capture import outside
 from framelift.capture.datamodel import arrays, calls, mapping, tensors
 from framelift.capture.effects import SlotStore, TypeStore
@@ -51,7 +50,7 @@ GETATTRIBUTE = {
     super.__getattribute__,
 }
 TUPLE_GETTER = type(collections.namedtuple("Probe", "field").field)
-INSTANCE_METHOD = type(vars(torch._C._InferenceMode)["__enter__"])
+INSTANCE_METHOD = torch_internals.bound_method_class()
 """CPython's type of methods written in C++ (pybind11)."""
 GET_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 

@@ -124,7 +124,7 @@ def group_tensors(vm, arguments, keywords):
     return mapping.from_pairs(vm, pairs)
 
 
-@native(torch._C._are_functorch_transforms_active)
+@native(torch_internals.transforms_active)
 def transforms_active(vm, arguments, keywords):
     """Captures begin outside function transforms, and none is entered."""
     return Constant(False)

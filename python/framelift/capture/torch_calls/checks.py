@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from framelift import torch_internals
 from framelift.capture.datamodel import tensors
 from framelift.capture.natives.registry import native
 from framelift.capture.values import Constant, Tensor
@@ -20,7 +21,7 @@ DEFAULT_MESSAGE = (
 """What torch says where the program gives no message."""
 
 
-@native(torch._check_tensor_all)
+@native(torch_internals.check_tensor_all)
 def check_tensor_all(vm, arguments, keywords):
     """``torch._check_tensor_all(condition)``; on other devices a failed assertion would end the process's use
     of the device."""
@@ -29,5 +30,5 @@ def check_tensor_all(vm, arguments, keywords):
     if not plain or condition.example.device.type != "cpu" or condition.example.dtype is not torch.bool:
         raise Break(reasons.DATA_DEPENDENT_BRANCH, "torch._check_tensor_all with a message or on a device")
     holds = tensors.graph_method(vm, "all", [condition], {})
-    tensors.graph_call(vm, torch._assert_async, [holds, Constant(DEFAULT_MESSAGE)], {})
+    tensors.graph_call(vm, torch_internals.assert_async, [holds, Constant(DEFAULT_MESSAGE)], {})
     return Constant(None)

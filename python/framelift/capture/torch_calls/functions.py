@@ -67,7 +67,7 @@ def apply(vm, arguments, keywords):
     cls = vm.look(arguments[0]).value
     if keywords:
         raise left_out(cls, "keyword arguments")
-    if torch._C._are_functorch_transforms_active():
+    if torch_internals.transforms_active():
         raise left_out(cls, "inside a function transform")
     return FunctionCall(vm, cls, [vm.look(item) for item in arguments[1:]]).capture()
 

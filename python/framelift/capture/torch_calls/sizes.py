@@ -21,13 +21,13 @@ def check(vm, arguments, keywords):
     return Constant(None)
 
 
-@native(torch._check_with)
+@native(torch_internals.check_with)
 def check_with(vm, arguments, keywords):
     require(vm, arguments[1] if len(arguments) > 1 else keywords["cond"])
     return Constant(None)
 
 
-@native(torch._check_is_size)
+@native(torch_internals.check_is_size)
 def check_is_size(vm, arguments, keywords):
     size = vm.look(arguments[0] if arguments else keywords["i"])
     require(vm, operators.compare(vm, ">=", size, Constant(0)))

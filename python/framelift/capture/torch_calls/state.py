@@ -5,8 +5,6 @@ Also the flags by which code asks whether it is being compiled.
 
 from __future__ import annotations
 
-import torch
-
 from framelift import torch_internals
 from framelift.capture.datamodel import attributes, constants
 from framelift.capture.effects import DeferredCall
@@ -46,13 +44,13 @@ def compiling_flags():
         yield real, always_false
 
 
-@native(torch._C._InferenceMode)
+@native(torch_internals.InferenceModeGuard)
 def new_inference_mode(vm, arguments, keywords):
     """The C guard object: entering and leaving it are nodes."""
-    return ConstructedObject(torch._C._InferenceMode, arguments, keywords)
+    return ConstructedObject(torch_internals.InferenceModeGuard, arguments, keywords)
 
 
-@native(vars(torch._C._InferenceMode)["__enter__"])
+@native(vars(torch_internals.InferenceModeGuard)["__enter__"])
 def enter_inference_mode(vm, arguments, keywords):
     guard = vm.look(arguments[0])
     if not isinstance(guard, ConstructedObject):
@@ -63,7 +61,7 @@ def enter_inference_mode(vm, arguments, keywords):
     return Constant(None)
 
 
-@native(vars(torch._C._InferenceMode)["__exit__"])
+@native(vars(torch_internals.InferenceModeGuard)["__exit__"])
 def exit_inference_mode(vm, arguments, keywords):
     guard = vm.look(arguments[0])
     if not guard.slots:
@@ -73,13 +71,13 @@ def exit_inference_mode(vm, arguments, keywords):
     return Constant(None)
 
 
-@native(torch._C.DisableTorchFunctionSubclass)
+@native(torch_internals.TorchFunctionGuard)
 def new_torch_function_guard(vm, arguments, keywords):
     """Subclasses of tensors are not captured, so that nothing depends on it."""
-    return ConstructedObject(torch._C.DisableTorchFunctionSubclass, arguments, keywords)
+    return ConstructedObject(torch_internals.TorchFunctionGuard, arguments, keywords)
 
 
-@native(torch._C.DisableTorchFunctionSubclass.__enter__)
+@native(torch_internals.TorchFunctionGuard.__enter__)
 def enter_torch_function_guard(vm, arguments, keywords):
     """A guard that is needed at a break is made there and entered."""
     guard = vm.look(arguments[0])
@@ -89,20 +87,20 @@ def enter_torch_function_guard(vm, arguments, keywords):
     return Constant(None)
 
 
-@native(torch._C.DisableTorchFunctionSubclass.__exit__)
+@native(torch_internals.TorchFunctionGuard.__exit__)
 def exit_torch_function_guard(vm, arguments, keywords):
     guard = vm.look(arguments[0])
     if isinstance(guard, ConstructedObject):
         guard.maker = guard.cls
     else:
-        vm.effects.add(DeferredCall(torch._C.DisableTorchFunctionSubclass.__exit__, tuple(arguments), ()))
+        vm.effects.add(DeferredCall(torch_internals.TorchFunctionGuard.__exit__, tuple(arguments), ()))
     return Constant(None)
 
 
 ENTERED = "entered"
 """Where a guard object of inference mode keeps the node that entered it."""
 
-ENTER = vars(torch._C._InferenceMode)["__enter__"]
+ENTER = vars(torch_internals.InferenceModeGuard)["__enter__"]
 
 
 def entering(vm) -> dict[ConstructedObject, DeferredCall]:
@@ -117,19 +115,19 @@ def leave_inference_modes(vm) -> None:
         vm.graph.call_function(torch_internals.exit_inference_mode, (guard.slots[ENTERED],))
 
 
-@native(torch._C._log_api_usage_once)
+@native(torch_internals.log_api_usage)
 def log_api_usage(vm, arguments, keywords):
     """Usage statistics have no effect on the program."""
     return Constant(None)
 
 
-@native(torch._C._len_torch_dispatch_stack)
+@native(torch_internals.dispatch_mode_count)
 def dispatch_modes(vm, arguments, keywords):
     """Captures begin without a mode; the one that makes the graph is not the program's."""
     return Constant(0)
 
 
-@native(torch._C._get_tracing_state)
+@native(torch_internals.tracing_state)
 def tracing_state(vm, arguments, keywords):
     return Constant(None)
 
