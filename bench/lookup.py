@@ -2,9 +2,9 @@
 
     pytest bench/lookup.py
 
-The entries differ in a string argument, or in the size of a tensor. The backend computes nothing, so that
-what is measured is finding the entry. Look at the minimum; it is the time of all calls of a round: divide by
-their number.
+The entries differ in a string argument, in the size of a tensor, or in a global string. The backend computes
+nothing, so that what is measured is finding the entry. Look at the minimum; it is the time of all calls of a
+round: divide by their number.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ import framelift
 
 COMPILERS = {"torch.compile": torch.compile, "framelift": framelift.compile}
 KEYS: dict[str, Callable[[int], tuple]] = {
-    "strings": lambda k: (torch.ones(2), f"key {k}"),
-    "sizes": lambda k: (torch.ones(k + 2), "key"),
+    "strings": lambda k: (torch.ones(2), f"key {k}", "mode"),
+    "sizes": lambda k: (torch.ones(k + 2), "key", "mode"),
+    "globals": lambda k: (torch.ones(2), "key", f"mode {k}"),
 }
+MODE = ""
+"""Set before each call."""
 
 
 @pytest.mark.parametrize("entries", [1, 8, 64])
@@ -34,14 +37,16 @@ def test_lookup(benchmark, monkeypatch, compiler, key, entries):
     calls = [KEYS[key](k) for k in range(entries)]
 
     def program(x, key):
-        return x + 1 if key else x
+        return x + 1 if key and MODE else x
 
     with torch.no_grad(), torch.compiler.config.patch(recompile_limit=100):
         compiled = COMPILERS[compiler](program, backend=nothing, dynamic=False)
 
         def turn():
-            for arguments in calls:
-                compiled(*arguments)
+            global MODE
+            for x, key, mode in calls:
+                MODE = mode
+                compiled(x, key)
 
         turn()
         turn()

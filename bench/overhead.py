@@ -9,8 +9,8 @@ Hot: the call in a loop; look at the minimum. Cold: 256 MiB are written before e
 program out of the processor's caches as the rest of a server does; look at the median. One thread, no
 gradients.
 Both compilers use the backend that runs the graph as it is (or one that does nothing, where a row says
-so), so
-the difference between them is entry, guards and dispatch.
+so), so the difference between them is entry, guards and dispatch. After the rows that measure guards alone,
+one fact of each kind is changed: the guards must notice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from workloads import Row, nothing, rows
+from workloads import Row, Stack, changes, nothing, rows
 
 import framelift
 
@@ -86,6 +86,20 @@ def test_hot(benchmark: Callable[..., object], name: str, compiler: str) -> None
     benchmark.group = f"{name} (hot)"
     benchmark.extra_info.update(row=name, compiler=compiler, caches="hot")
     benchmark(keeping(call) if row.keep_results else call, *row.arguments)
+    if compiler == "framelift" and isinstance(row.call, Stack):
+        check_guards(call, row)
+
+
+def check_guards(call: Callable[..., object], row: Row) -> None:
+    """What was measured is guards: each fact that changes is noticed."""
+    with framelift.config.patch(cache_size_limit=100):
+        for name, change in changes(row.call):
+            change()
+            before = framelift.counters["frames"]["total"]
+            call(*row.arguments)
+            assert framelift.counters["frames"]["total"] > before, (
+                f"{name} has changed, and nothing was compiled"
+            )
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

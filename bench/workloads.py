@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -120,6 +121,32 @@ def rows() -> Iterator[Row]:
     for depth in (12, 82):
         stack = Stack(depth).eval()
         yield Row(f"{depth} blocks, guards only", stack, (torch.randn(1, 8),), empty_backend=True)
+
+
+def changes(stack: Stack) -> Iterator[tuple[str, Callable[[], object]]]:
+    """One fact of each kind that the guards of ``stack`` rest on, and what makes it another one."""
+    block, last = stack.blocks[0], stack.blocks[-1]
+    norm, linear = last.norm, block.up
+    yield "a number among the attributes", lambda: setattr(block, "scale", 0.25)
+    yield "a flag", lambda: setattr(last, "use_activation", False)
+    yield "an item of a dict", lambda: block.options.update(p=1.0)
+    yield (
+        "the strides of a parameter",
+        lambda: setattr(linear.weight, "data", linear.weight.data.t().contiguous().t()),
+    )
+    yield "a parameter that is gone", lambda: linear.register_parameter("bias", None)
+    yield "a gradient that is not needed", lambda: last.up.weight.requires_grad_(False)
+    yield "a hook", lambda: linear.register_forward_hook(lambda *_: None)
+    yield "a module of another class", lambda: setattr(last, "down", nn.Linear(16, 8, bias=False))
+    yield "the class of a module", lambda: setattr(norm, "__class__", type("Norm", (nn.LayerNorm,), {}))
+    yield "an attribute of a class", lambda: setattr(type(norm), "forward", copy_of(nn.LayerNorm.forward))
+    yield "another length of a list", lambda: stack.blocks.append(Block(len(stack.blocks)))
+
+
+def copy_of(function: types.FunctionType) -> types.FunctionType:
+    """Another function that does the same."""
+    code = function.__code__.replace(co_name="copy")
+    return types.FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
 
 
 def nothing(graph: torch.fx.GraphModule, example_inputs: list[torch.Tensor]) -> Callable[..., object]:

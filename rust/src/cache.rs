@@ -3,6 +3,7 @@
 //! An entry is immutable, so the garbage collector can reach everything it holds and needs to break no
 //! cycle in it: each cycle runs through an object outside that can be cleared.
 
+use crate::callable::Question;
 use crate::execute::ExitProgram;
 use crate::guards::GuardTree;
 use crate::objects::Object;
@@ -79,6 +80,8 @@ pub struct Entry {
     info: Py<PyAny>,
     /// The last call that hit although another entry stood before this one; see `callable/fingerprint.rs`.
     pub fingerprint: AtomicU64,
+    /// What calls are asked because of this entry.
+    pub question: Question,
     /// Calls whose guards held.
     pub hits: Counter,
     /// Hits whose graph raised and which CPython then ran.
@@ -95,6 +98,7 @@ impl Entry {
             slot_count,
             info,
             fingerprint: AtomicU64::default(),
+            question: Question::default(),
             hits: Counter::default(),
             graph_errors: Counter::default(),
         }
@@ -237,6 +241,12 @@ impl Entry {
     #[getter]
     fn info(&self, py: Python<'_>) -> Py<PyAny> {
         self.info.clone_ref(py)
+    }
+
+    /// The node of the tree whose object is part of what calls look like at a glance, if there is one.
+    #[getter]
+    fn question(&self) -> Option<usize> {
+        self.question.node()
     }
 
     #[getter]

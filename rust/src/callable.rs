@@ -26,6 +26,7 @@ use bind::Signature;
 pub use call::{Found, Hit, call_function, find_entry, report_graph_error, use_code};
 use children::Children;
 pub use children::{child_of, forget_children};
+pub use fingerprint::Question;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use resume_points::ResumePoints;

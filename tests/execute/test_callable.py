@@ -82,6 +82,34 @@ class TestEntries:
         for _ in range(3):
             assert all(program(one) is one for one in arguments)
 
+    def test_entries_that_differ_outside_of_the_arguments(self):
+        """Calls that look alike are asked for what told two entries apart, and one question serves all."""
+        settings = {"mode": 0, "other": 1}
+        guarded = [
+            GuardTree(
+                [
+                    (-1, ("argument", 0), [], 0),
+                    (-1, ("held", settings), [("type_is", dict)], -1),
+                    (1, ("dict_item", "other"), [("equals", 1)], -1),
+                    (1, ("dict_item", "mode"), [("equals", k)], -1),
+                ],
+                [], [], [], None, 1,
+            )
+            for k in range(40)
+        ]  # fmt: skip
+        program = compiled(lambda x: "none", *map(entry, guarded), on_miss=lambda *arguments: None)
+        for _ in range(3):
+            for settings["mode"] in range(40):
+                assert program("x") == "x"
+        assert [one.question for one in program.entries if one.question is not None] == [3]
+        assert [one.hits for one in program.entries] == [3] * 40
+        del settings["mode"]
+        assert program("x") == "none"
+        settings["mode"] = 7
+        assert program("x") == "x"
+        settings["other"] = 2
+        assert program("x") == "none"
+
     def test_failures_of_an_entry_for_another_number_of_arguments(self):
         told = []
         program = compiled(double, entry(tree(None, None)), on_miss=lambda *a: told.extend(a[2]()))

@@ -212,12 +212,75 @@ def test_what_changes_all_the_time_is_walked():
     for number in range(10):
         table["count"] = number
         assert watched.holds(table)
-    _, before = watched.tree.standing
+    before = watched.tree.standing[2]
     table["count"] = -1
     assert watched.holds(table)
-    assert watched.tree.standing[1] == before
+    assert watched.tree.standing[2] == before
     table["name"] = "y"
     assert not watched.holds(table)
+
+
+def test_what_changes_all_the_time_elsewhere():
+    """What another tree watches, and stops watching since it changes so often, is seen to change by both."""
+    noisy, quiet = {"count": 0, "name": "x"}, {"name": "x"}
+    name = DictItem(VALUE, "name")
+    facts = ((VALUE, kinds.TypeIs(dict)), (name, kinds.Equals("x")))
+    of_noisy, of_quiet = watch(noisy, *facts), watch(quiet, *facts)
+    for number in range(1, 300):
+        noisy["count"] = number
+        assert of_quiet.holds(quiet)
+    assert of_noisy.holds(noisy)
+    noisy["name"] = "y"
+    assert of_quiet.holds(quiet)
+    assert not of_noisy.holds(noisy)
+    noisy["name"] = "x"
+    assert of_noisy.holds(noisy)
+    quiet["name"] = "y"
+    assert not of_quiet.holds(quiet)
+
+
+def test_a_dictionary_that_is_freed():
+    """Whatever gets its address is another one."""
+    holder = [{"name": "x", "other": [1]}]
+    item = ListItem(VALUE, 0)
+    watched = watch(
+        holder,
+        (VALUE, kinds.TypeIs(list)),
+        (item, kinds.TypeIs(dict)),
+        (DictItem(item, "name"), kinds.Equals("x")),
+    )
+    for number in range(200):
+        assert watched.holds(holder)
+        holder[0] = None
+        holder[0] = {"name": f"y{number}", "other": [1]}
+        assert not watched.holds(holder)
+        holder[0] = {"name": "x", "other": [1]}
+
+
+def test_bases_of_a_class_whose_metaclass_orders_them():
+    class Ordering(type):
+        def mro(cls):
+            return super().mro()
+
+    class Dark(metaclass=Ordering):
+        shade = "dark"
+
+    class Light(metaclass=Ordering):
+        shade = "light"
+
+    class Derived(Dark):
+        pass
+
+    node = Derived()
+    watched = watch(
+        node, (VALUE, kinds.TypeIs(Derived)), (TypeOf(VALUE), kinds.TypeAttribute("shade", "dark", None))
+    )
+    for _ in range(3):
+        assert watched.holds(node)
+        Derived.__bases__ = (Light,)
+        assert not watched.holds(node)
+        Derived.__bases__ = (Dark,)
+        assert watched.holds(node)
 
 
 def test_many_objects_in_one_place():

@@ -9,7 +9,7 @@ use crate::boundary;
 use crate::cache::{Entry, move_to_front};
 use crate::callable::bind::{Call, Signature, Unbound, bind};
 use crate::callable::failures::Failures;
-use crate::callable::fingerprint::{self, fingerprint};
+use crate::callable::fingerprint::{self, ask_for_difference, fingerprint};
 use crate::callable::foreign_tracer::without_tracer;
 use crate::callable::{CompiledCallable, compiling, graph_errors};
 use crate::execute::{Ran, run};
@@ -348,15 +348,22 @@ pub unsafe fn find_entry<T>(
                 return miss(this, offset, arguments, run);
             }
             if index == 1 && print == fingerprint::NONE && ffi::PyTuple_GET_SIZE(*place) > FEW_ENTRIES {
-                print = fingerprint(arguments);
+                print = fingerprint(*place, arguments);
                 likely = (1..ffi::PyTuple_GET_SIZE(*place)).find(|&index| {
                     let entry = Entry::from_pointer(ffi::PyTuple_GET_ITEM(*place, index));
                     entry.fingerprint.load(Ordering::Relaxed) == print
                 });
             }
+            let is_likely = likely.is_some();
             let tried = likely.take().unwrap_or(index);
             let object = ffi::Py_NewRef(ffi::PyTuple_GET_ITEM(*place, tried));
             let found = try_entry(this, offset, object, (tried, print), arguments, run);
+            if is_likely && found.is_none() {
+                let place = entries_place(this, offset);
+                if !place.is_null() {
+                    ask_for_difference(*place, object, arguments);
+                }
+            }
             ffi::Py_DECREF(object);
             if let Some(found) = found {
                 return found;

@@ -28,6 +28,7 @@ pub mod python;
 mod standing;
 mod tree;
 mod versions;
+mod watchers;
 
 pub use tree::{GuardTree, Outcome};
 pub use versions::VERSION_OFFSET;
@@ -39,5 +40,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     lookup::verify(module.py())?;
     versions::probe(module.py())?;
     iterator_classes::register(module)?;
+    watchers::install(module.py())?;
     module.add_class::<GuardTree>()
 }

@@ -4,7 +4,8 @@
 //! functions, the globals. A walk that hits is therefore remembered as *words*, places in memory whose
 //! contents imply those facts: the number of a dictionary's state, the version tag of a class, the type of an
 //! object, the pointer in a cell. The next call compares the words, which lie in one array in evaluation
-//! order, and walks only what is left: arguments, tensors, and whatever has no word that speaks for it.
+//! order, and walks only what is left: arguments, tensors, and whatever has no word that speaks for it. Words
+//! of what is watched (`watchers.rs`) are left out as long as the epoch is the same.
 //!
 //! Laws:
 //! 1. A place is read only when the words before it say that it is still a place of the object it was in. That
@@ -16,16 +17,22 @@
 //! 3. An object that a call brings (an argument) is fetched and guarded by each call. If facts stand on it, it is
 //!    *pinned*: the words hold for that object only. So each of many layers that share an entry has words of its
 //!    own, which are found by the first argument that is pinned.
-//! 4. What changes again and again, such as the dictionary with a counter in it, is walked from then on.
+//! 4. Where a word is left out because its object is watched, nothing may be missed that would have shown in it, nor
+//!    in the order of law 1: of a class that may be freed, whose address another may get, the word is read.
+//! 5. What changes again and again, such as the dictionary with a counter in it, is walked from then on.
 
 use super::access::Access;
 use super::kinds::Guard;
 use super::tree::{GuardTree, NO_SLOT, Node};
+use super::versions::dict_version_place;
+use super::watchers;
 use crate::objects::{Object, Released};
+use crate::torch_abi;
 use pyo3::ffi;
 use std::collections::HashSet;
 use std::mem::offset_of;
 use std::ops::Range;
+use std::ptr::null;
 
 /// So many changes of one object, with few hits between them, and it is walked instead.
 const TOO_MANY: u8 = 3;
@@ -52,28 +59,68 @@ struct Word {
     expected: u64,
 }
 
-/// The words of a walk, in the order in which they may be read.
+/// Words in the order in which they may be read.
 #[derive(Default)]
-pub struct Words {
-    taken: Vec<Word>,
+struct Places {
+    words: Vec<Word>,
     /// The node from whose object each word was read.
     owners: Vec<u32>,
-    owner: u32,
-    seen: HashSet<usize>,
 }
 
-impl Words {
+/// The words of a walk.
+pub struct Words<'a> {
+    all: Places,
+    /// Those that no watcher speaks for.
+    unwatched: Places,
+    owner: u32,
+    seen: HashSet<usize>,
+    /// What the tree keeps alive.
+    held: &'a HashSet<usize>,
+}
+
+impl<'a> Words<'a> {
+    fn new(held: &'a HashSet<usize>) -> Self {
+        Self {
+            all: Places::default(),
+            unwatched: Places::default(),
+            owner: 0,
+            seen: HashSet::new(),
+            held,
+        }
+    }
+}
+
+impl Places {
+    fn push(&mut self, word: Word, owner: u32) {
+        self.words.push(word);
+        self.owners.push(owner);
+    }
+}
+
+impl Words<'_> {
     /// What is at `place` now must be there at every call.
     ///
     /// # Safety
     /// `place` is an aligned word of the object whose facts are being taken.
     pub unsafe fn keep<T>(&mut self, place: *const T) {
+        // SAFETY: the caller's promise.
+        unsafe { self.keep_unless(place, || false) };
+    }
+
+    /// What is at `place` now must be there at every call; `watch` says whether a change of it changes the epoch.
+    ///
+    /// # Safety
+    /// As for [`Self::keep`].
+    unsafe fn keep_unless<T>(&mut self, place: *const T, watch: impl FnOnce() -> bool) {
         let place = place.cast::<u64>();
         if self.seen.insert(place as usize) {
+            let watched = watch();
             // SAFETY: the caller's promise.
             let expected = unsafe { *place };
-            self.taken.push(Word { place, expected });
-            self.owners.push(self.owner);
+            self.all.push(Word { place, expected }, self.owner);
+            if !watched {
+                self.unwatched.push(Word { place, expected }, self.owner);
+            }
         }
     }
 
@@ -88,8 +135,14 @@ impl Words {
             let class = ffi::Py_TYPE(object);
             let exchangeable =
                 (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0 || class == &raw mut ffi::PyModule_Type;
+            // A watched dictionary would have said that it is freed: there is no other object at its address.
+            let watch = || {
+                class == &raw mut ffi::PyDict_Type
+                    && !dict_version_place(object).is_null()
+                    && watchers::watch_dict(object)
+            };
             if !firm || exchangeable {
-                self.keep(&raw const (*object).ob_type);
+                self.keep_unless(&raw const (*object).ob_type, watch);
             }
         }
     }
@@ -101,9 +154,9 @@ impl Words {
     pub unsafe fn keep_dict(&mut self, dict: Object) -> bool {
         // SAFETY: the caller's promise.
         unsafe {
-            let place = super::versions::dict_version_place(dict);
+            let place = dict_version_place(dict);
             if !place.is_null() {
-                self.keep(place);
+                self.keep_unless(place, || watchers::watch_dict(dict));
             }
             !place.is_null()
         }
@@ -117,10 +170,11 @@ impl Words {
     pub unsafe fn keep_class(&mut self, class: Object) -> bool {
         // SAFETY: the caller's promise; the tag shares its word with padding.
         unsafe {
-            let class = class.cast::<ffi::PyTypeObject>();
-            let numbered = (*class).tp_version_tag != 0;
+            let tag = &raw const (*class.cast::<ffi::PyTypeObject>()).tp_version_tag;
+            let numbered = *tag != 0;
             if numbered {
-                self.keep(&raw const (*class).tp_version_tag);
+                let held = self.held.contains(&(class as usize));
+                self.keep_unless(tag, || held && watchers::watch_class(class));
             }
             numbered
         }
@@ -136,17 +190,27 @@ enum Task {
     Check { guard: usize },
 }
 
-/// What is left to do for a call, after the words up to `words_end`.
+/// What is left to do for a call, after the words up to an end.
 struct Step {
-    words_end: usize,
+    all_end: u32,
+    unwatched_end: u32,
     node: usize,
     task: Task,
+    /// Where a later step will read, unless things have moved: asked of the memory now.
+    ahead: [*const u8; 3],
 }
+
+/// So many steps ahead memory is asked for: as many as fit into the time that it takes to come.
+const AHEAD: usize = 6;
 
 /// What a walk left behind.
 pub struct Standing {
-    words: Box<[Word]>,
-    owners: Box<[u32]>,
+    all: Places,
+    unwatched: Places,
+    /// The unwatched words are enough while this is the epoch.
+    epoch: u64,
+    /// What is watched is so while this is the generation.
+    generation: u64,
     steps: Box<[Step]>,
     /// The objects of all nodes, borrowed: those that stand are there while the words hold, the others are
     /// written before they are read.
@@ -166,6 +230,8 @@ pub enum Answer {
     Miss,
     /// The node whose object is not as it was: the tree must be walked.
     Changed(usize),
+    /// Something is watched no longer: the tree must be walked.
+    Stale,
     /// Nothing is known of these arguments: the tree must be walked.
     Unknown,
 }
@@ -209,6 +275,11 @@ impl Remembered {
         *count = if forgotten.hits >= RARE { 1 } else { *count + 1 };
     }
 
+    /// The first facts rest on a watcher that is gone.
+    pub fn drop_first(&mut self) {
+        self.standing.swap_remove(0);
+    }
+
     /// A walk has hit with `values`, and what was remembered did not help.
     ///
     /// # Safety
@@ -231,11 +302,16 @@ impl Remembered {
         self.standing.swap(0, last);
     }
 
-    /// How many words are compared for a call like the last, and how many steps are walked besides.
-    pub fn sizes(&self) -> Option<(usize, usize)> {
-        self.standing
-            .first()
-            .map(|first| (first.words.len(), first.steps.len()))
+    /// How many words there are for a call like the last, how many of them are compared while the epoch is the same,
+    /// and how many steps are walked besides.
+    pub fn sizes(&self) -> Option<(usize, usize, usize)> {
+        self.standing.first().map(|first| {
+            (
+                first.all.words.len(),
+                first.unwatched.words.len(),
+                first.steps.len(),
+            )
+        })
     }
 }
 
@@ -244,7 +320,7 @@ struct Taking<'a> {
     tree: &'a GuardTree,
     values: &'a [Object],
     changes: &'a [u8],
-    words: Words,
+    words: Words<'a>,
     steps: Vec<Step>,
     known: Vec<Known>,
 }
@@ -281,10 +357,6 @@ impl Taking<'_> {
         };
         self.words.owner = index as u32;
         let value = self.values[index];
-        if readable && typed {
-            // SAFETY: a live object, and its type is the first that is read of it.
-            unsafe { self.words.keep_type(value, firm) };
-        }
         for guard in guards {
             // SAFETY: the object is readable.
             let covered =
@@ -315,12 +387,31 @@ impl Taking<'_> {
     }
 
     fn step(&mut self, node: usize, task: Task) {
-        let words_end = self.words.taken.len();
         self.steps.push(Step {
-            words_end,
+            all_end: self.words.all.words.len() as u32,
+            unwatched_end: self.words.unwatched.words.len() as u32,
             node,
             task,
+            ahead: [null(); 3],
         });
+    }
+
+    /// Tells each step where the one [`AHEAD`] of it reads a tensor.
+    fn look_ahead(&mut self) {
+        let Some(layout) = torch_abi::layout() else {
+            return;
+        };
+        for index in 0..self.steps.len().saturating_sub(AHEAD) {
+            let node = self.steps[index + AHEAD].node;
+            let first = node
+                .checked_sub(1)
+                .map_or(0, |before| self.tree.nodes()[before].guards_end);
+            let guards = &self.tree.guards()[first..self.tree.nodes()[node].guards_end];
+            if guards.iter().any(Guard::reads_tensor_directly) {
+                // SAFETY: the guard holds, so it is a tensor.
+                self.steps[index].ahead = unsafe { layout.places(self.values[node]) };
+            }
+        }
     }
 
     /// The object that others stand on is the same in every call, or they don't stand.
@@ -337,7 +428,8 @@ impl Taking<'_> {
         known.stands || matches!(self.steps[known.step].task, Task::Fetch { pinned: true })
     }
 
-    fn finish(self) -> Standing {
+    fn finish(mut self) -> Standing {
+        self.look_ahead();
         let groups = self.tree.distinct().iter().enumerate();
         let changing =
             groups.filter(|(_, group)| !group.nodes().iter().all(|&node| self.stays(node as usize)));
@@ -358,8 +450,10 @@ impl Taking<'_> {
         }
         Standing {
             distinct: changing.map(|(index, _)| index).collect(),
-            words: self.words.taken.into(),
-            owners: self.words.owners.into(),
+            all: self.words.all,
+            unwatched: self.words.unwatched,
+            epoch: watchers::epoch(),
+            generation: watchers::generation(),
             steps: self.steps.into(),
             values: self.values.into(),
             slots: slots.into(),
@@ -375,11 +469,12 @@ impl Standing {
     /// # Safety
     /// `values` are the live objects of all nodes, for which everything holds; nothing has run since.
     unsafe fn take(tree: &GuardTree, values: &[Object], changes: &[u8]) -> Self {
+        let held = tree.held();
         let mut taking = Taking {
             tree,
             values,
             changes,
-            words: Words::default(),
+            words: Words::new(&held),
             steps: Vec::new(),
             known: vec![Known::default(); values.len()],
         };
@@ -404,13 +499,46 @@ impl Standing {
         slots: &mut [Object],
         owned: &mut Released,
     ) -> Answer {
+        let epoch = watchers::epoch();
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.epoch == epoch {
+                return self.check_words::<false>(tree, arguments, slots, owned);
+            }
+            if self.generation != watchers::generation() {
+                return Answer::Stale;
+            }
+            let answer = self.check_words::<true>(tree, arguments, slots, owned);
+            if matches!(answer, Answer::Hit) {
+                self.epoch = epoch;
+                watchers::in_vain();
+            }
+            answer
+        }
+    }
+
+    /// [`Self::check`] by all words or by the unwatched ones.
+    ///
+    /// # Safety
+    /// As for [`Self::check`]; the epoch is the one of the last hit unless it is `ALL` words.
+    #[inline]
+    unsafe fn check_words<const ALL: bool>(
+        &mut self,
+        tree: &GuardTree,
+        arguments: *const Object,
+        slots: &mut [Object],
+        owned: &mut Released,
+    ) -> Answer {
+        let places = if ALL { &self.all } else { &self.unwatched };
         let mut from = 0;
         for step in &self.steps {
+            let end = if ALL { step.all_end } else { step.unwatched_end } as usize;
             // SAFETY: law 1: the places are read in the order in which they were taken.
-            if let Some(word) = unsafe { first_changed(&self.words[from..step.words_end]) } {
-                return Answer::Changed(self.owners[from + word] as usize);
+            if let Some(word) = unsafe { first_changed(&places.words[from..end]) } {
+                return Answer::Changed(places.owners[from + word] as usize);
             }
-            from = step.words_end;
+            from = end;
+            step.ahead.iter().for_each(|&place| prefetch(place));
             let node = &tree.nodes()[step.node];
             // SAFETY: the parent was written or stands, and so is every object that a guard compares with.
             unsafe {
@@ -444,8 +572,8 @@ impl Standing {
             }
         }
         // SAFETY: as above.
-        if let Some(word) = unsafe { first_changed(&self.words[from..]) } {
-            return Answer::Changed(self.owners[from + word] as usize);
+        if let Some(word) = unsafe { first_changed(&places.words[from..]) } {
+            return Answer::Changed(places.owners[from + word] as usize);
         }
         let same = |&group: &usize| !tree.distinct()[group].holds(&self.values);
         // SAFETY: the objects of all nodes are live, and their guards hold.
@@ -466,6 +594,17 @@ impl Standing {
         }
         self.hits = self.hits.saturating_add(1);
         Answer::Hit
+    }
+}
+
+/// Asks the memory for what is at a place, which need not exist.
+#[inline]
+fn prefetch(place: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: this reads nothing, and an address that is none is ignored.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch(place.cast::<i8>(), _MM_HINT_T0);
     }
 }
 

@@ -16,8 +16,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::cell::{Cell, UnsafeCell};
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 /// How a walk ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -219,10 +220,10 @@ impl GuardTree {
         self.slot_count
     }
 
-    /// How many words stand for the facts of the last hit, and how many steps are walked besides; None where
-    /// every node is walked.
+    /// How many words stand for the facts of the last hit, how many of them no watcher speaks for, and how many steps
+    /// are walked besides; None where every node is walked.
     #[getter]
-    fn standing(&self) -> Option<(usize, usize)> {
+    fn standing(&self) -> Option<(usize, usize, usize)> {
         let remembered = self.remembered.take();
         let sizes = remembered.as_ref().and_then(|remembered| remembered.sizes());
         self.remembered.set(remembered);
@@ -291,6 +292,55 @@ impl GuardTree {
     pub fn parent(&self, node: usize) -> Option<usize> {
         let node = &self.nodes[node];
         (!node.access.is_root()).then_some(node.parent)
+    }
+
+    /// The node at which a call misses; None where it hits, or where more than one object is concerned.
+    ///
+    /// # Safety
+    /// As for [`Self::evaluate`].
+    pub unsafe fn failing_node(&self, arguments: *const Object) -> Option<usize> {
+        let mut slots = vec![null_mut(); self.slot_count];
+        // SAFETY: the caller's promise; what a hit has put into the slots is released.
+        unsafe {
+            let node = self.walk(arguments, &mut slots, |failure, _| match failure {
+                Some(Failure::Fetch(node) | Failure::Guard(node, _)) => Some(node),
+                _ => None,
+            });
+            release_all(&slots);
+            node
+        }
+    }
+
+    /// The object at a node for a call that this tree need not hold for: null where there is none, or where another
+    /// node would have to be asked. Borrowed, or held by `owned`.
+    ///
+    /// # Safety
+    /// As for [`Self::evaluate`]; there is such a node.
+    pub unsafe fn object_at(&self, node: usize, arguments: *const Object, owned: &mut Released) -> Object {
+        let Node { parent, access, .. } = &self.nodes[node];
+        // SAFETY: the caller's promise. A fetch looks at the type of its parent before it reads it.
+        unsafe {
+            if self.cleared.get() || matches!(access, Access::NamedItem(_)) {
+                return null_mut();
+            }
+            if access.is_root() {
+                return access.fetch(null_mut(), arguments, null(), owned);
+            }
+            let parent = self.object_at(*parent, arguments, owned);
+            if parent.is_null() {
+                return null_mut();
+            }
+            access.fetch(parent, arguments, null(), owned)
+        }
+    }
+
+    /// The addresses of all that the tree keeps alive.
+    pub fn held(&self) -> HashSet<usize> {
+        // SAFETY: the list changes only in `__clear__`; the GIL is held.
+        unsafe { &*self.held.get() }
+            .iter()
+            .map(|object| object.as_ptr() as usize)
+            .collect()
     }
 
     /// All conditions.
@@ -372,6 +422,10 @@ impl GuardTree {
             Answer::Unknown => None,
             Answer::Changed(node) => {
                 remembered.forget_first(node);
+                None
+            }
+            Answer::Stale => {
+                remembered.drop_first();
                 None
             }
         };

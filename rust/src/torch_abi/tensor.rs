@@ -35,6 +35,8 @@ pub struct TensorLayout {
     /// A pointer, null where autograd knows nothing of the tensor.
     autograd: usize,
     requires_grad: unsafe extern "C" fn(Implementation) -> bool,
+    /// In what autograd knows, the byte that is 1 for a leaf that requires a gradient.
+    leaf_flag: Option<usize>,
     memory: Option<MemoryPlaces>,
 }
 
@@ -71,9 +73,10 @@ impl fmt::Display for TensorLayout {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "implementation {}, autograd {}, sizes {}, storage offset {}, dtype {}, keys {}, memory {:?}",
+            "implementation {}, autograd {}, leaf {:?}, sizes {}, storage offset {}, dtype {}, keys {}, memory {:?}",
             self.implementation,
             self.autograd,
+            self.leaf_flag,
             self.dimension,
             self.storage_offset,
             self.dtype_device,
@@ -126,6 +129,18 @@ impl TensorLayout {
                 dtype_device: at(tensor, self.dtype_device),
                 dimension: at(tensor, self.dimension),
             }
+        }
+    }
+
+    /// The places, far enough apart to come from memory one by one, at which a tensor is read.
+    ///
+    /// # Safety
+    /// `tensor` is a live object of a tensor class.
+    pub unsafe fn places(&self, tensor: Object) -> [*const u8; 3] {
+        // SAFETY: calibrated; nothing is read beyond the first pointer.
+        unsafe {
+            let implementation = self.implementation(tensor);
+            [self.autograd, self.dimension + WORD, self.key_set].map(|offset| implementation.add(offset))
         }
     }
 
@@ -182,7 +197,11 @@ impl TensorLayout {
     #[inline]
     pub unsafe fn requires_grad(&self, tensor: Implementation) -> bool {
         // SAFETY: calibrated; the function is torch's own and does not throw.
-        unsafe { at::<usize>(tensor, self.autograd) != 0 && (self.requires_grad)(tensor) }
+        unsafe {
+            let known: Implementation = at(tensor, self.autograd);
+            let is_leaf = |flag: usize| at::<u8>(known, flag) == 1;
+            !known.is_null() && (self.leaf_flag.is_some_and(is_leaf) || (self.requires_grad)(tensor))
+        }
     }
 
     /// # Safety
@@ -409,7 +428,39 @@ impl TensorLayout {
             });
         }
         // SAFETY: the caller's list holds the probes, whose addresses are torch's own.
-        Ok(unsafe { Self::find(&measured, object_size, libraries) })
+        let Some(mut layout) = (unsafe { Self::find(&measured, object_size, libraries) }) else {
+            return Ok(None);
+        };
+        let mut leaves = Vec::new();
+        for (probe, facts) in probes.iter().zip(&measured) {
+            if facts.facts.requires_grad {
+                leaves.push((probe.get_item(0)?, facts.memory));
+            }
+        }
+        layout.leaf_flag = layout.find_leaf_flag(&leaves)?;
+        Ok(Some(layout))
+    }
+
+    /// The one byte of what autograd knows of leaves that is 1 and 0 as their `requires_grad` is set and taken back.
+    fn find_leaf_flag(&self, leaves: &[(Bound<'_, PyAny>, Implementation)]) -> PyResult<Option<usize>> {
+        let mut candidates: Option<Vec<usize>> = None;
+        for (leaf, memory) in leaves {
+            for requires_grad in [false, true, false, true] {
+                leaf.call_method1("requires_grad_", (requires_grad,))?;
+                // SAFETY: calibrated: a leaf that required a gradient has a block of memory there.
+                let fits = |&offset: &usize| unsafe {
+                    let known: Implementation = at(*memory, self.autograd);
+                    !known.is_null()
+                        && offset < malloc_usable_size(known as *mut c_void)
+                        && at::<u8>(known, offset) == u8::from(requires_grad)
+                };
+                candidates = Some(match candidates {
+                    None => (WORD..1024).filter(fits).collect(),
+                    Some(before) => before.into_iter().filter(fits).collect(),
+                });
+            }
+        }
+        Ok(candidates.and_then(|candidates| only(candidates.into_iter())))
     }
 
     /// # Safety
@@ -468,6 +519,7 @@ impl TensorLayout {
                 requires_grad: std::mem::transmute::<usize, unsafe extern "C" fn(Implementation) -> bool>(
                     requires_grad,
                 ),
+                leaf_flag: None,
                 memory: MemoryPlaces::find(probes, room),
             };
             all(&|probe| layout.reads(probe)).then_some(layout)

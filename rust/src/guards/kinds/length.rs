@@ -46,6 +46,9 @@ impl Kind for Length {
             if ffi::PyDict_Check(value) != 0 {
                 return words.keep_dict(value);
             }
+            if ffi::PyTuple_Check(value) != 0 && firm {
+                return true; // a tuple keeps its length
+            }
             let sized = ffi::PyTuple_Check(value) != 0 || ffi::PyList_Check(value) != 0;
             if sized {
                 words.keep(&raw const (*value.cast::<ffi::PyVarObject>()).ob_size);

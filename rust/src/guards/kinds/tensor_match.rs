@@ -25,7 +25,7 @@ pub struct TensorMatch {
 }
 
 enum Comparison {
-    Direct(Box<Direct>),
+    Direct(Direct),
     /// A callable, and what it takes besides the tensor: `matches(tensor, facts, sizes, strides)`.
     Asked {
         matches: Object,
@@ -102,7 +102,7 @@ impl Kind for TensorMatch {
             };
             return Ok(Self {
                 class,
-                comparison: Comparison::Direct(Box::new(direct)),
+                comparison: Comparison::Direct(direct),
             });
         }
         builder.careful = true;
