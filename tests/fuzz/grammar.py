@@ -2,7 +2,8 @@
 
 A program is a function ``f(x, y, n, items, table, one)`` of two tensors, a number, a list, a dictionary
 and an object. Every statement is valid Python; what it does may raise. Numbers stay small and loops short, so
-that each program ends.
+that each program ends. It begins with the only ``atan`` there is, and keeps its result where it can be seen
+from outside: work that a graph has to do in every call, whatever the rest of the program comes to.
 """
 
 from __future__ import annotations
@@ -548,6 +549,7 @@ class Writer:
 
     def program(self) -> str:
         self.write(0, "def f(x, y, n, items, table, one):")
+        self.write(1, "one.seen = torch.atan(x)")
         self.write(1, "log = []")
         self.block(1, self.random.randint(4, 10))
         results = [

@@ -1,4 +1,8 @@
-"""Random programs do compiled what they do in CPython: results, errors, output, what is left behind."""
+"""Random programs do compiled what they do in CPython: results, errors, output, what is left behind.
+
+Each call must have run a graph, the one with the program's first operator at least, unless an exception
+leaves the program: a segment before it may be CPython's as a whole.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ import os
 
 import pytest
 
+from framelift.observe import reasons
 from tests.fuzz.grammar import program
 from tests.harness import check, each, floats
 from tests.harness.inputs import Recipe
 
+CALLS = 4
 STRESS = "FRAMELIFT_STRESS" in os.environ
 SEEDS = range(400) if STRESS else range(8)
 
@@ -21,7 +27,7 @@ def run(seed: int, breaks: bool) -> None:
     linecache.cache[name] = (len(text), None, text.splitlines(True), name)
     namespace = {"__name__": "random_program"}
     exec(compile(text, name, "exec"), namespace)
-    check(
+    report = check(
         namespace["f"],
         floats(3),
         floats(3),
@@ -29,13 +35,16 @@ def run(seed: int, breaks: bool) -> None:
         each([1, 2], [1, 2], [3]),
         each({"a": 1}, {"a": 1}, {"b": 2}),
         Recipe(lambda k, _: namespace["Child"](1)),
-        calls=4,
+        calls=CALLS,
         graphs=None,
         breaks=None,
         recompiles=None,
         forced=False,
         references=False,
     )
+    if reasons.ESCAPING_EXCEPTION.title not in report.counts.breaks:
+        assert report.calls["atan"]
+        assert report.runs >= CALLS
 
 
 @pytest.mark.stress

@@ -97,7 +97,9 @@ def check(
     _compare_lifetimes(setup)
     if LOOK_FOR_LEAKS:
         stay_level(setup, reuse_arguments=False)
-    report = Report(setup.compiled.call, counts, setup.recorder.operators() if setup.recorder else [])
+    recorder = setup.recorder
+    operators, ran = (recorder.operators(), recorder.runs) if recorder else ([], None)
+    report = Report(setup.compiled.call, counts, operators, ran)
     compare_forced(report, forced)
     return report
 

@@ -16,6 +16,8 @@ class Report:
     compiled: Callable
     counts: Counts
     operators: list[str]
+    runs: int | None
+    """How often a graph was run, None where only the backend knows."""
 
     @property
     def calls(self) -> Counter[str]:
