@@ -4,11 +4,19 @@ purpose."""
 from __future__ import annotations
 
 import contextlib
+import importlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
+
+with (
+    warnings.catch_warnings()
+):  # Inductor loads it at its first graph, and old torches warn there of themselves
+    warnings.simplefilter("ignore", DeprecationWarning)
+    importlib.import_module("torch.utils.mkldnn")
 
 
 @dataclass(frozen=True, slots=True)

@@ -784,7 +784,8 @@ def test_nothing_is_left_of_10_000_breaks():
     census(100)
     before = census(100)
     after = census(2000)  # five breaks in callees in each call
-    assert after[:2] == before[:2]
+    assert after[0] <= before[0]
+    assert after[1] == before[1]
     assert after[2] - before[2] < 1000
 
 
@@ -906,7 +907,8 @@ def waits_for_a_group(x, notes):
 
 def test_callees_of_a_call_that_cpython_finishes():
     report = check(waits_for_a_group, floats(3), [], graphs=None, breaks=None, recompiles=None)
-    assert report.calls == {"sin": 2, "cos": 2}  # that of the comprehension has another caller
+    callers = 2 if sys.version_info < (3, 12) else 1  # a comprehension was a function of its own
+    assert report.calls == {"sin": callers, "cos": callers}
 
 
 def test_callees_of_a_call_that_is_beyond_the_limit():

@@ -51,8 +51,12 @@ def context_class(cls: type) -> type:
 
 
 def function_with(cls: type, forward: Callable[..., Any]) -> Any:
-    """An autograd function like ``cls`` but for its forward: contexts and backward are those of ``cls``."""
-    parts = {name: getattr(cls, name) for name in ("clear_saved_tensors_on_access", "boxed_grads_call")}
+    """An autograd function like ``cls`` but for its forward: contexts and backward are those of ``cls``.
+
+    Of the class attributes that the engine reads, the second is new in torch 2.12 or later.
+    """
+    read = ("clear_saved_tensors_on_access", "boxed_grads_call")
+    parts = {name: getattr(cls, name) for name in read if hasattr(cls, name)}
     parts["forward"] = staticmethod(forward)
     made: Any = type(torch.autograd.Function)(cls.__name__, (torch.autograd.Function,), parts)
     made._backward_cls = cls._backward_cls

@@ -128,3 +128,9 @@ def group_tensors(vm, arguments, keywords):
 def transforms_active(vm, arguments, keywords):
     """Captures begin outside function transforms, and none is entered."""
     return Constant(False)
+
+
+@native(torch._C._functorch.unwrap_if_dead)
+def unwrap_if_dead(vm, arguments, keywords):
+    """For the same reason no tensor belongs to one that has ended: it would not be an input of a graph."""
+    return vm.look(arguments[0])

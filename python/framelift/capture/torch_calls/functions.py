@@ -36,17 +36,21 @@ from framelift.observe.errors import Break
 CONTEXT = torch_internals.context_members()
 """The C-level members of a context, by name."""
 
-SETTABLE = (
-    "to_save",
-    "saved_for_forward",
-    "dirty_tensors",
-    "non_differentiable",
-    "materialize_grads",
-    "output_grad_dtypes",
-    "_materialize_non_diff_grads",
-    "_is_pure_view",
+SETTABLE = tuple(
+    name
+    for name in (
+        "to_save",
+        "saved_for_forward",
+        "dirty_tensors",
+        "non_differentiable",
+        "materialize_grads",
+        "output_grad_dtypes",
+        "_materialize_non_diff_grads",
+        "_is_pure_view",
+    )
+    if name in CONTEXT
 )
-"""Those that a forward sets, mostly through methods written in Python."""
+"""Those that a forward sets, mostly through methods written in Python. Older torches lack some."""
 
 LASTING = (
     kinds.Is,
