@@ -83,6 +83,8 @@ exit_inference_mode = torch.autograd.grad_mode._exit_inference_mode
 
 transforms_active = torch._C._are_functorch_transforms_active
 """Whether a function transform is running on this thread."""
+unwrap_if_dead = torch._C._functorch.unwrap_if_dead
+"""What a function transform that has ended had put its wrapper around; other tensors as they are."""
 dispatch_mode_count = torch._C._len_torch_dispatch_stack
 """How many dispatch modes are active on this thread."""
 tracing_state = torch._C._get_tracing_state

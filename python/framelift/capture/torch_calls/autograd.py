@@ -130,7 +130,7 @@ def transforms_active(vm, arguments, keywords):
     return Constant(False)
 
 
-@native(torch._C._functorch.unwrap_if_dead)
+@native(torch_internals.unwrap_if_dead)
 def unwrap_if_dead(vm, arguments, keywords):
     """For the same reason no tensor belongs to one that has ended: it would not be an input of a graph."""
     return vm.look(arguments[0])
