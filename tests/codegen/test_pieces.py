@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import framelift
-from framelift.codegen import pieces
+from framelift.codegen import piece
 from tests.harness import check, floats, fresh, made
 from tests.harness.program import Program
 from tests.programs.test_training_steps import (
@@ -30,15 +30,15 @@ def compiled_pieces(monkeypatch):
     """The pieces that were compiled; the others ran node by node."""
     monkeypatch.setattr(framelift.config, "fallback_random", True)
     found = []
-    captured = pieces.captured
+    captured = piece.captured
 
-    def noted(piece, inputs):
-        graph = captured(piece, inputs)
+    def noted(part, inputs):
+        graph = captured(part, inputs)
         if graph is not None:
             found.append((graph.trains, graph.written))
         return graph
 
-    monkeypatch.setattr(pieces, "captured", noted)
+    monkeypatch.setattr(piece, "captured", noted)
     return found
 
 
@@ -46,17 +46,21 @@ OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
     "sgd momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, foreach=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "adamw foreach": lambda p: torch.optim.AdamW(p, lr=0.01, amsgrad=True, foreach=True),
     "adamw fused": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=0.01),
 }
+PIECES = {"adamw": 2, "adamw foreach": 2, "adamax": 2}
+"""Of the optimizer; else one. The first has all that needs no number from the counters, the second the
+rest."""
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_step(name, compiled_pieces):
     check(training(OPTIMIZERS[name], plain_step), *DATA, **STEPS)
     assert set(framelift.counters["graphs"]) == {"inductor"}
-    assert any(trains for trains, _ in compiled_pieces)
-    if name == "sgd":
-        assert any(written for _, written in compiled_pieces)
+    last_graph = compiled_pieces[max(at for at, (trains, _) in enumerate(compiled_pieces) if trains) :]
+    assert len([written for _, written in last_graph if written]) == PIECES.get(name, 1)
 
 
 def test_statistics_and_random_numbers():
@@ -183,3 +187,96 @@ def test_frozen_and_tied_parameters():
         return module
 
     check(training(OPTIMIZERS["sgd"], plain_step, make), *DATA, **STEPS)
+
+
+def scheduled(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (epoch + 1))
+
+
+@pytest.mark.parametrize("name", ["sgd", "sgd momentum", "adamw", "adamw foreach"])
+def test_a_rate_that_changes(name, compiled_pieces):
+    """It is a float of the graph from the third value on, and no reason to run node by node."""
+
+    def build():
+        module = net()
+        optimizer = OPTIMIZERS[name](module.parameters())
+        schedule = scheduled(optimizer)
+
+        def step(x, target):
+            plain_step(module, optimizer, x, target)
+            schedule.step()
+
+        return Program(step, watch=everything(module, optimizer))
+
+    check(fresh(build), *DATA, **{**STEPS, "calls": 6, "graphs": None, "recompiles": None})
+    assert [written for _, written in compiled_pieces if written]
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamw foreach", "sgd momentum"])
+def test_the_optimizer_alone(name, compiled_pieces):
+    def build():
+        module = net()
+        optimizer = OPTIMIZERS[name](module.parameters())
+
+        def step(x):
+            for parameter in module.parameters():
+                parameter.grad = parameter.detach() * x
+            optimizer.step()
+
+        return Program(step, watch=everything(module, optimizer))
+
+    options = {**STEPS, "graphs": None, "recompiles": None}
+    check(fresh(build), made(lambda k: torch.tensor(1.0 + k)), **options)
+    assert name == "sgd momentum" or [written for _, written in compiled_pieces if written]
+
+
+def test_numbers_that_python_computes(compiled_pieces):
+    """Between writes to what they are read from, and used as factors, operands, and results."""
+
+    def f(x, counter):
+        first = counter.item()
+        y = (x * first).sin().exp() + 1
+        counter.add_(1)
+        second = counter.item() / 3
+        z = torch.add(y, x, alpha=second).mul(2).cos() - second
+        counter.mul_(second)
+        w = torch.addcdiv(z, x, y, value=counter.item()).sin().tanh()
+        return w, first + second, z.clamp(max=second).double().mul(2).add(first)
+
+    check(f, floats(3, 3), made(lambda k: torch.tensor(0.5 + k)), **INDUCTOR)
+    assert len(compiled_pieces) == 3
+
+
+def test_draws_keep_their_order(compiled_pieces):
+    def f(x):
+        a = (torch.rand(3) + x).sin().exp()
+        number = x.sum().item()
+        b = (torch.rand(3) * number).cos().exp()
+        c = (torch.rand(3) + 1).sin().exp()
+        return a, b, c
+
+    check(f, floats(3), **INDUCTOR)
+    assert compiled_pieces
+
+
+def test_numbers_that_python_refuses():
+    """A division by zero in Python is the program's error, as is that of a tensor's data."""
+
+    def f(x):
+        y = (x * 2).sin().exp()
+        return (y * (1 / (x[0].item() - 1))).cos().exp().sin()
+
+    rows = made(lambda k: torch.tensor([2.0 - k, 3.0, 4.0]))
+    check(f, rows, graphs=1, calls=3, **{**INDUCTOR, "backend": "inductor"}, breaks=None, recompiles=None)
+
+
+def test_half_precision_is_left_to_eager(compiled_pieces):
+    """There a float is not rounded to the type of the tensor before it is used."""
+
+    def f(x):
+        return (x * x.sum().item()).add_(1).mul_(x.sum().item())
+
+    check(
+        f, made(lambda k: torch.full((4,), 1.5 + k, dtype=torch.bfloat16)), **{**INDUCTOR, "tolerance": None}
+    )
+    assert compiled_pieces == []

@@ -14,13 +14,20 @@ import torch
 
 from framelift import torch_internals
 from framelift.codegen.aliasing import keeping_tensors_apart
+from framelift.codegen.by_inputs import by_inputs
 from framelift.codegen.partial_use import used_apart
-from framelift.codegen.pieces import by_inputs, in_pieces, why_not_in_pieces
+from framelift.codegen.pieces import in_pieces, why_not_in_pieces
+from framelift.codegen.stages import is_float
 from framelift.codegen.undo import undoing
 from framelift.config import config
 from framelift.graph import preserved_torch_state
 from framelift.graph.metadata import tensors_in
-from framelift.graph.nodes import EXAMPLE, changes_tensor_state, enter_inference_mode, why_not_traced
+from framelift.graph.nodes import (
+    EXAMPLE,
+    changes_tensor_state,
+    enter_inference_mode,
+    why_not_traced,
+)
 from framelift.graph.torch_state import read_state, restore_state
 from framelift.observe import logs, reasons
 from framelift.observe.counters import count
@@ -191,11 +198,8 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         return CompiledGraph(restoring(graph, run_eagerly(graph.module)), backend.name, "")
     if not reason and not computes_tensors(graph):
         reason = "the graph computes no tensor"
-    if reason and not why_not_in_pieces(graph):
-        run = in_pieces(graph, lambda piece: compile_graph(replace(backend, required=False), piece).run)
-        return CompiledGraph(restoring(graph, run, in_order=False), "inductor", f"in pieces, as {reason}")
     if reason:
-        return eager_instead(graph, reason)
+        return divided(backend, graph, reason)
     try:
         # Where no result needs a gradient, the graph is one for inference whatever the grad mode of the call.
         with preserved_torch_state(), torch.set_grad_enabled(graph.trains):
@@ -206,7 +210,7 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
         return eager_instead(graph, str(error))
     except Exception as error:
         if torch_internals.wants_known_floats(error):
-            return eager_instead(graph, "Inductor takes a float that changes for a fact in this graph")
+            return divided(backend, graph, "Inductor takes a float that changes for a fact in this graph")
         if backend.required:
             raise
         if isinstance(error, torch_internals.no_cpp_compiler_errors()):
@@ -219,6 +223,18 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     run = results_apart(backend, graph, keeping_tensors_apart(graph, run))
     run = undoing(graph, run, in_order=False)
     return CompiledGraph(restoring_generators(graph, run), "inductor", "")
+
+
+def divided(backend: Backend, graph: FinishedGraph, reason: str) -> CompiledGraph:
+    """A graph that Inductor does not take as a whole: in pieces if that may help, else node by node."""
+    nodes = graph.module.graph.nodes
+    compile_piece = partial(compile_graph, replace(backend, required=False))
+    if any(why_not_traced(node) or is_float(node) for node in nodes) and not why_not_in_pieces(graph):
+        run = in_pieces(graph, lambda piece: compile_piece(piece).run)
+        if run is not None:
+            run = restoring(graph, run, in_order=False)
+            return CompiledGraph(run, "inductor", f"in pieces, as {reason}")
+    return eager_instead(graph, reason)
 
 
 def results_apart(backend: Backend, graph: FinishedGraph, run: Runner) -> Runner:

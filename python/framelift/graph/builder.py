@@ -302,7 +302,7 @@ class GraphBuilder:
         node = self._graph.create_node(kind, target, self._nodes(args), self._nodes(kwargs))
         node.meta[EXAMPLE] = value
         covered = answer.refuses and self.is_covered()
-        node.meta[PLACE] = Place(self.line_up(), answer.written, answer.refuses, covered)
+        node.meta[PLACE] = Place(self.line_up(), answer.written, answer.refuses, covered, answer.random)
         if answer.writes or answer.random:
             node.meta[EFFECT] = "data"
         elif has_effect(target, value):

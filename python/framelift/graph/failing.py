@@ -36,14 +36,16 @@ class Place:
     """Where in the program a call comes from, and what it may do.
 
     ``frames`` are the instructions of the program's frames, outermost first; ``written`` the storages of its
-    arguments that it writes to. ``refuses``: it may raise for some data; ``covered``: then there is a handler
-    in one of the frames. ``leaves``: it leaves something that can't be put back, such as a gradient.
+    arguments that it writes to. ``refuses``: it may raise for some data; ``covered``: then there is a
+    handler in one of the frames. ``draws``: it draws random numbers. ``leaves``: it leaves something that
+    can't be put back, such as a gradient.
     """
 
     frames: tuple[Line, ...]
     written: frozenset[int] = frozenset()
     refuses: bool = False
     covered: bool = False
+    draws: bool = False
     leaves: bool = False
 
 

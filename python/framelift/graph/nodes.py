@@ -71,6 +71,10 @@ _STATE_CHANGE = re.compile(r"(^|_)(set|enter|exit|push|pop|increment|decrement|c
 """Names of functions that change the state of the thread or the process although they return something."""
 
 
+_WHOLE_UPDATE = re.compile(r"_fused_\w+_$")
+"""Operators that are the whole step of an optimizer."""
+
+
 def target_name(target: Any) -> str:
     """The name of what a node calls, for messages."""
     return target if isinstance(target, str) else getattr(target, "__name__", None) or repr(target)
@@ -99,6 +103,8 @@ def why_not_traced(node: fx.Node) -> str:
         return "the graph runs autograd's engine itself, and leaves gradients on the leaves"
     if isinstance(node.meta.get(EXAMPLE), torch.SymFloat) and node.target == "item":
         return "the graph gives a number from a tensor's data to Python"
+    if _WHOLE_UPDATE.match(target_name(node.target)):
+        return "the graph updates parameters by one kernel, which AOTAutograd refuses in places"
     return node.meta.get(UNTRACED, "")
 
 
