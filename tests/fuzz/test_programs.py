@@ -1,7 +1,7 @@
 """Random programs do compiled what they do in CPython: results, errors, output, what is left behind.
 
-Each call must have run a graph, the one with the program's first operator at least, unless an exception
-leaves the program: a segment before it may be CPython's as a whole.
+Each call must have run a graph, unless an exception leaves the program; without a break, one with the
+program's first operator. What is before a break in the life of a generator may be CPython's as a whole.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def run(seed: int, breaks: bool) -> None:
         references=False,
     )
     if reasons.ESCAPING_EXCEPTION.title not in report.counts.breaks:
-        assert report.calls["atan"]
         assert report.runs >= CALLS
+    if not report.counts.breaks:
+        assert report.calls["atan"]
 
 
 @pytest.mark.stress
