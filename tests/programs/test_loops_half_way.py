@@ -213,6 +213,39 @@ def test_two_names_for_one_iterator():
             check(program, floats(2), items, graphs=None, breaks=None, recompiles=None)
 
 
+def test_iterators_over_several_tensors():
+    """What is made for the exit only is not mistaken for what was made before it."""
+
+    def in_step(first, second, third):
+        seen = []
+        for a, b, c in zip(first, second, third):
+            framelift.graph_break()
+            seen.append((a, b, c))
+        return seen
+
+    def one_by_one(first, second, third):
+        iterators = [iter(first), iter(second), iter(third)]
+        for iterator in iterators:
+            next(iterator)
+        framelift.graph_break()
+        return [list(iterator) for iterator in iterators]
+
+    for program in (in_step, one_by_one):
+        check(
+            program, floats(3, 2), floats(3), floats(3, 1, 2), graphs=None, breaks=None, recompiles=None,
+            reason=BREAK,
+        )  # fmt: skip
+
+
+def test_tables_with_pairs_for_keys():
+    def f(x):
+        tables = [{(row, column): x + row for column in range(3)} for row in range(4)]
+        framelift.graph_break()
+        return tables
+
+    check(f, floats(2), graphs=1, breaks=1, reason=BREAK)
+
+
 def test_two_iterators_or_one():
     """An entry for two iterators is not one for the same iterator twice."""
 

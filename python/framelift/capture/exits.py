@@ -90,7 +90,7 @@ class ExitWriter:
         self.operations: list[tuple] = []
         self.graph_outputs: list[Any] = []
         self._outputs: dict[Any, int] = {}
-        self._built: dict[int, Operand] = {}
+        self._built: dict[int, tuple[Value, Operand]] = {}
         self._building: set[int] = set()
         self._fills: list[tuple] = []
         self._arrays: list[HostArray] = []
@@ -161,7 +161,7 @@ class ExitWriter:
             return const(value.value)
         known = self._built.get(id(value))
         if known is not None:
-            return known
+            return known[1]
         real = getattr(value, "real", None)
         if real is not None and value.source is not None:
             return self._outside(real, value.source)
@@ -170,7 +170,11 @@ class ExitWriter:
         self._building.add(id(value))
         operand = self._build(value)
         self._building.discard(id(value))
-        self._built[id(value)] = operand
+        return self._keep(value, operand)
+
+    def _keep(self, value: Value, operand: Operand) -> Operand:
+        """The value is built once. It is kept, so that none made for this exit only gets its identity."""
+        self._built[id(value)] = (value, operand)
         return operand
 
     def _outside(self, real: object, source: Source) -> Operand:
@@ -260,7 +264,7 @@ class ExitWriter:
         if cls is list and not self._empty_first:
             return self.emit(("list", self.operands(value.items)))
         if cls is list:
-            made = self._built[id(value)] = self.emit(("list", []))
+            made = self._keep(value, self.emit(("list", [])))
             self._fills.append(
                 ("call", const(list.extend), [made, self.emit(("list", self.operands(value.items)))], ())
             )
@@ -286,7 +290,7 @@ class ExitWriter:
             made = self.emit(("dict", []))
         else:
             made = self.emit(("call", const(storage.__new__), [const(cls)], ()))
-        self._built[id(value)] = made
+        self._keep(value, made)
         for key, item in pairs:
             store = ("call", const(storage.__setitem__), [made, self.operand(key), self.operand(item)], ())
             (self._fills if self._empty_first else self.operations).append(store)
@@ -315,7 +319,7 @@ class ExitWriter:
             raise Break(reasons.NOT_REBUILDABLE, f"a {cls.__qualname__}, which has parts in C")
         made = self.emit(("call", const(object.__new__), [const(cls)], ()))
         if self._empty_first:
-            self._built[id(value)] = made
+            self._keep(value, made)
         self._fill_attributes(value, made)
         return made
 
@@ -365,7 +369,7 @@ class ExitWriter:
             )
         )
         if self._empty_first:
-            self._built[id(value)] = made
+            self._keep(value, made)
         parts = {"__qualname__": Constant(value.qualname)}
         if value.keyword_defaults is not None:
             parts["__kwdefaults__"] = value.keyword_defaults
@@ -384,7 +388,7 @@ class ExitWriter:
             return self.emit(
                 call(types.CellType, [], () if value.contents is None else (value.contents,), self)
             )
-        made = self._built[id(value)] = self.emit(("call", const(types.CellType), [], ()))
+        made = self._keep(value, self.emit(("call", const(types.CellType), [], ())))
         if value.contents is not None:
             self._fills.append(("cell_set", made, self.operand(value.contents)))
         return made

@@ -41,8 +41,14 @@ def read(vm, tensor: Tensor) -> Value:
         known = Constant(None)
     else:
         raise Break(reasons.UNSUPPORTED_ATTRIBUTE, "Tensor.grad of a tensor with a history")
-    vm.gradients[id(tensor)] = known
+    note(vm, tensor, known)
     return known
+
+
+def note(vm, tensor: Tensor, gradient: Value) -> None:
+    """What ``tensor.grad`` is from now on. The tensor is kept, as it is known by its identity."""
+    vm.keep_alive.append(tensor)
+    vm.gradients[id(tensor)] = gradient
 
 
 def store(vm, tensor: Tensor, value: Value) -> None:
@@ -68,7 +74,7 @@ def store(vm, tensor: Tensor, value: Value) -> None:
             vm.effects.drop([earlier])
         record = vm.gradient_stores[id(tensor)] = SlotStore(tensor, GRAD, value)
         vm.effects.add(record)
-    vm.gradients[id(tensor)] = value
+    note(vm, tensor, value)
 
 
 def make_store(vm, tensor: Tensor, value: Value) -> None:
@@ -100,7 +106,7 @@ def run_engine(vm, outputs: list[Tensor], arguments: tuple[Any, ...], *, accumul
     for leaf, gradient in zip(leaves, before, strict=True):
         example = leaf.example.grad
         if example is not None and not (isinstance(gradient, Tensor) and gradient.example is example):
-            vm.gradients[id(leaf)] = read_back(vm, leaf)
+            note(vm, leaf, read_back(vm, leaf))
     return Constant(None)
 
 
