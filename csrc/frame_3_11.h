@@ -183,6 +183,13 @@ hush(PyThreadState *thread, bool quiet)
     }
 }
 
+/* An exception that is thrown into a frame is no event of its own. */
+static inline void
+hush_throw(PyThreadState *thread)
+{
+    (void)thread;
+}
+
 static inline bool
 interruption_waits(PyThreadState *thread)
 {

@@ -133,6 +133,57 @@ hush(PyThreadState *thread, bool quiet)
     (void)quiet;
 }
 
+/* What is registered for the event of an exception that is thrown into a frame, while hush_throw() has put
+ * something else there; owned. The loop says that event first of all, so no Python code runs meanwhile. */
+static PyObject *not_told[PY_MONITORING_TOOL_IDS];
+
+/* What stands there meanwhile, one for each tool, never freed. */
+static PyObject *stand_ins[PY_MONITORING_TOOL_IDS];
+
+/* In the place of what tool `number` has registered: puts that back, once it would have been called. */
+static PyObject *
+told_nothing(PyObject *number, PyObject *const *arguments, Py_ssize_t count)
+{
+    long tool = PyLong_AsLong(number);
+    PyInterpreterState *interpreter = PyThreadState_Get()->interp;
+
+    (void)arguments;
+    (void)count;
+    interpreter->monitoring_callables[tool][PY_MONITORING_EVENT_PY_THROW] = not_told[tool];
+    not_told[tool] = NULL;
+    Py_RETURN_NONE;
+}
+
+static inline void
+hush_throw(PyThreadState *thread)
+{
+    static PyMethodDef nothing = {"nothing", _PyCFunction_CAST(told_nothing), METH_FASTCALL, NULL};
+    PyInterpreterState *interpreter = thread->interp;
+    uint8_t tools = interpreter->monitors.tools[PY_MONITORING_EVENT_PY_THROW];
+
+    /* Else the event is not said, and nobody would put things back. */
+    if (thread->tracing != 0 || thread->py_recursion_remaining <= 1 || thread->c_recursion_remaining <= 2) {
+        return;
+    }
+    for (int tool = 0; tool < PY_MONITORING_TOOL_IDS; tool++) {
+        PyObject **registered = &interpreter->monitoring_callables[tool][PY_MONITORING_EVENT_PY_THROW];
+
+        if ((tools & (1 << tool)) != 0 && *registered != NULL && not_told[tool] == NULL) {
+            if (stand_ins[tool] == NULL) {
+                PyObject *exception = PyErr_GetRaisedException(), *number = PyLong_FromLong(tool);
+
+                stand_ins[tool] = number == NULL ? NULL : PyCFunction_New(&nothing, number);
+                Py_XDECREF(number);
+                PyErr_SetRaisedException(exception);
+            }
+            if (stand_ins[tool] != NULL) {
+                not_told[tool] = *registered;
+                *registered = stand_ins[tool];
+            }
+        }
+    }
+}
+
 /* The exception that is set, an owned reference; none is set afterwards. */
 static inline PyObject *
 take_raised(void)

@@ -114,8 +114,11 @@ framelift_tell_left(void)
 PyObject *
 framelift_throw_into_frame(Frame *frame, int unit)
 {
+    PyThreadState *thread = PyThreadState_Get();
+
     point_at_raised(frame, unit);
-    return _PyEval_EvalFrameDefault(PyThreadState_Get(), frame, 1);
+    hush_throw(thread);
+    return _PyEval_EvalFrameDefault(thread, frame, 1);
 }
 
 /* The frame ends with the exception that is set, of which all that watch have been told. The loop is entered for
