@@ -274,3 +274,23 @@ def test_a_float_that_is_always_another_one_and_asked_about():
         assert torch.equal(compiled(x, at, limit), f(x, at, limit))
     assert not counters["limits"]
     assert sum(counters["recompiles"].values()) < 10
+
+
+def test_shapes_that_are_broadcast():
+    def f(x, y):
+        shape = torch.broadcast_shapes(x.shape, 3, y.shape, ())
+        return x.expand(shape) + y, shape, torch.broadcast_shapes()
+
+    sizes = each(torch.ones(2, 1, 3), torch.ones(5, 1, 3), torch.ones(4, 1, 3))
+    check(f, floats(4, 1), floats(2, 1, 3))
+    check(f, floats(4, 1), sizes, recompiles=1, graphs=2, calls=3)
+
+
+def test_shapes_that_are_not_broadcast():
+    def f(x):
+        try:
+            return torch.broadcast_shapes(x.shape, (2,))
+        except RuntimeError as error:
+            return x + 1, str(error)
+
+    check(f, floats(3), graphs=None, breaks=None, runs=None)

@@ -6,6 +6,8 @@ so that a cheap fact about a root is checked before anything is reached through 
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -62,41 +64,11 @@ def describe_access(source: Source, node_of: Callable[[Source], int]) -> Descrip
 
 
 def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Description:
-    """How the native tree is told of a guard."""
+    """How the native tree is told of a guard: the name of its kind and what the guard holds, in order."""
     match guard:
-        case kinds.TypeIs(expected):
-            return ("type_is", expected)
-        case kinds.Is(expected):
-            return ("is", expected)
-        case kinds.IsNot(unexpected):
-            return ("is_not", unexpected)
-        case kinds.Equals(expected):
-            return ("equals", expected)
-        case kinds.Length(expected):
-            return ("length", expected)
-        case kinds.DictKeys(expected):
-            return ("dict_keys", expected)
-        case kinds.DictMissing(key):
-            return ("dict_missing", key)
-        case kinds.SetEquals(expected):
-            return ("set_equals", expected)
-        case kinds.SetOrder(expected):
-            return ("set_order", expected)
         case kinds.TypeAttribute(name, expected, after):
             present = expected is not kinds.ABSENT
             return ("type_attribute", name, present, expected if present else None, after)
-        case kinds.Mro(expected):
-            return ("mro", expected)
-        case kinds.CodeIs(expected):
-            return ("code_is", expected)
-        case kinds.NoInstanceDict():
-            return ("no_instance_dict",)
-        case kinds.SlotEmpty(descriptor):
-            return ("slot_empty", descriptor)
-        case kinds.CellEmpty():
-            return ("cell_empty",)
-        case kinds.ItemsLeft(at_least, ended):
-            return ("items_left", at_least, ended)
         case kinds.SameAs(other):
             return ("same_as", node_of(other))
         case kinds.TensorMatch():
@@ -105,7 +77,14 @@ def describe_guard(guard: Guard, node_of: Callable[[Source], int]) -> Descriptio
                     "the tensor that a guard was made from is gone before its tree was built"
                 )
             return ("tensor_match", example, guard.sizes, guard.strides)
-    raise TypeError(f"not a kind of guard: {guard!r}")
+    kind = type(guard)
+    return (native_name(kind), *(getattr(guard, name) for name in kind.__match_args__))
+
+
+@functools.cache
+def native_name(kind: type[Guard]) -> str:
+    """The name of a kind in ``rust/src/guards/kinds/mod.rs``: ``dict_keys`` for ``DictKeys``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
 class Nodes:

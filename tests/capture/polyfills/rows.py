@@ -242,6 +242,18 @@ ROWS = {
         lambda f: after(f, collections.deque()),
     ],
     "chained": [lambda f: f("ab", [1]), lambda f: f(), lambda f: f("a", 3)],
+    "count_of": [
+        lambda f: f([1, 2, True], 1),
+        lambda f: f((NAN, 1.0), NAN),
+        lambda f: f(iter("aba"), "a"),
+        lambda f: f(3, 1),
+    ],
+    "index_of": [
+        lambda f: f([2, 1.0, 1], 1),
+        lambda f: f((1.0, NAN), NAN),
+        lambda f: f("ab", "c"),
+        lambda f: f(3, 1),
+    ],
     "accumulated": [
         lambda f: f([1, 2, 3]),
         lambda f: f([1, 2, 3], operator.mul),

@@ -12,6 +12,7 @@ import collections
 import functools
 import heapq
 import itertools
+import operator
 
 from framelift.capture.polyfills.registry import polyfill
 
@@ -30,6 +31,31 @@ def reduced(function, iterable, initial=MISSING, /):
     for item in iterator:
         value = function(value, item)
     return value
+
+
+def searched(iterable):
+    """An iterator, or the error of a search."""
+    try:
+        return iter(iterable)
+    except TypeError:
+        raise TypeError(f"argument of type '{type(iterable).__name__}' is not iterable") from None
+
+
+@polyfill(operator.countOf)
+def count_of(iterable, value, /):
+    count = 0
+    for item in searched(iterable):
+        if item is value or item == value:  # identity first: a nan counts itself
+            count += 1
+    return count
+
+
+@polyfill(operator.indexOf)
+def index_of(iterable, value, /):
+    for position, item in enumerate(searched(iterable)):
+        if item is value or item == value:
+            return position
+    raise ValueError("sequence.index(x): x not in sequence")
 
 
 @polyfill(functools.cached_property.__get__)

@@ -10,6 +10,7 @@ from framelift.capture.datamodel import constants, items, numbers, operators, te
 from framelift.capture.natives.registry import native
 from framelift.capture.torch_calls.tensors import tensor_of
 from framelift.capture.values import Constant, ListObject, Symbol, Tensor, TupleObject, Value
+from framelift.capture.values.objects import type_of
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -52,6 +53,23 @@ def require(vm, condition: Value) -> None:
         holds = operators.truth(vm, condition)
     if not holds:
         raise Break(reasons.OPERATOR_RAISED, "a check that does not hold")
+
+
+@native(torch.broadcast_shapes)
+def broadcast_shapes(vm, arguments, keywords):
+    """From the right: a size of 1 gives way to the other one, and else they must be equal."""
+    common: list[Value] = []
+    for argument in arguments:
+        shape = vm.look(argument)
+        sizes = [shape] if issubclass(type_of(shape), int) else vm.unpack(shape)
+        common = [Constant(1)] * (len(sizes) - len(common)) + common
+        for place in range(-len(sizes), 0):
+            if operators.equal(vm, common[place], Constant(1)):
+                common[place] = vm.look(sizes[place])
+            elif not operators.equal(vm, sizes[place], Constant(1)):
+                require(vm, operators.compare(vm, "==", common[place], sizes[place]))
+            require(vm, operators.compare(vm, ">=", sizes[place], Constant(0)))
+    return TupleObject(common, torch.Size)
 
 
 def size_questions():
