@@ -5,9 +5,11 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch._subclasses import FakeTensorMode
 from torch.func import functional_call, grad, grad_and_value, hessian, jacfwd, jacrev, vmap
 
 import framelift
+from framelift.guards import torch_state
 from framelift.observe import reasons
 from tests.harness import check, floats, fresh, integers, made
 
@@ -222,3 +224,58 @@ def test_compiled_function_called_by_a_transform():
         assert torch.equal(vmap(compiled)(x), x.sin() * 2)
         assert torch.equal(compiled(x), x.sin() * 2)
     assert framelift.counters["graphs"] == {"eager": 1}
+
+
+@pytest.mark.parametrize("mode", ["grad", "vmap", "fake tensors"])
+def test_the_first_call_in_a_process_may_come_from_a_transform(mode):
+    """What guards learn once about tensors, they learn from plain ones."""
+
+    def program(x):
+        torch_state.calibrate.__wrapped__()
+        return x.sum()
+
+    if mode == "fake tensors":
+        with FakeTensorMode():
+            program(torch.ones(3))
+    else:
+        (grad if mode == "grad" else vmap)(program)(torch.ones(3))
+
+
+@pytest.mark.parametrize("transform", [grad, vmap, jacrev])
+def test_compiled_functions_inside_transforms(transform):
+    """They run in CPython there, and are compiled where they are called outside."""
+
+    def f(x):
+        return (x.sin() * x).sum()
+
+    compiled = framelift.compile(f, backend="eager")
+    x = torch.ones(2, 3)
+    for function in (transform(compiled), compiled, transform(compiled)):
+        expected = transform(f)(x) if function is not compiled else f(x)
+        torch.testing.assert_close(function(x), expected)
+    assert framelift.counters["graphs"]
+
+
+def test_tensors_that_are_left_of_a_transform():
+    """``vjp`` keeps them for its result; graphs have no fakes that know their history."""
+
+    def f(x):
+        value, pull = torch.func.vjp(lambda a: a.sin() * a, x)
+        return value, pull(torch.ones_like(value))[0] + 1
+
+    check(f, floats(3), graphs=None, breaks=None, runs=None, forced=False, fullgraph=False, recompiles=None)
+
+
+def test_a_gradient_of_what_is_left_of_a_transform():
+    def build():
+        left = []
+        _, pull = torch.func.vjp(lambda a: (left.append(a), a.sin() * a)[1], torch.ones(3))
+        outputs = dict(zip(pull.__code__.co_freevars, pull.__closure__))["flat_primals_out"].cell_contents
+
+        def f(weights):
+            return torch.autograd.grad(outputs, left, [weights], allow_unused=True, retain_graph=True)
+
+        return f
+
+    compiled, plain = framelift.compile(build(), backend="eager"), build()
+    torch.testing.assert_close(compiled(torch.ones(3)), plain(torch.ones(3)))

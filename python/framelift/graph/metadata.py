@@ -94,6 +94,8 @@ class Metadata:
         try:
             if type(tensor) is not torch.Tensor and type(tensor) is not torch.nn.Parameter:
                 raise NotImplementedError(f"tensor subclass {type(tensor).__qualname__}")
+            if torch_internals.inside_transforms(tensor) is not tensor:
+                raise NotImplementedError("a tensor of a function transform")
             with torch_internals.outside_transforms():
                 if tensor.is_inference() is torch.is_inference_mode_enabled():
                     return self._convert(tensor, name, open_sizes)

@@ -13,20 +13,22 @@ from framelift import _native, torch_internals
 
 @functools.cache
 def calibrate() -> dict[str, object]:
-    """Let the native half find out how torch is read; says what it found, for reports."""
-    return _native.calibrate_torch(
-        probes=torch_internals.tensor_probes(),
-        facts=torch_internals.tensor_facts,
-        matches=torch_internals.tensor_matches,
-        number=torch_internals.tensor_number,
-        memory=torch_internals.memory_range,
-        modes=torch_internals.torch_modes,
-        libraries=torch_internals.torch_libraries(),
-        state=torch_internals.state_rows(),
-        plain_value_types=torch_internals.plain_value_types(),
-        change_modes=torch_internals.change_function_modes,
-        restore_modes=torch_internals.restore_function_modes,
-    )
+    """Let the native half find out how torch is read; says what it found, for reports. The first call of a
+    compiled function may come from a transform or a mode."""
+    with torch_internals.outside_modes():
+        return _native.calibrate_torch(
+            probes=torch_internals.tensor_probes(),
+            facts=torch_internals.tensor_facts,
+            matches=torch_internals.tensor_matches,
+            number=torch_internals.tensor_number,
+            memory=torch_internals.memory_range,
+            modes=torch_internals.torch_modes,
+            libraries=torch_internals.torch_libraries(),
+            state=torch_internals.state_rows(),
+            plain_value_types=torch_internals.plain_value_types(),
+            change_modes=torch_internals.change_function_modes,
+            restore_modes=torch_internals.restore_function_modes,
+        )
 
 
 def capture_state() -> _native.TorchState:

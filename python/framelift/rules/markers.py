@@ -31,7 +31,7 @@ def kept_from_torchdynamo(function: FunctionType) -> object | None:
     """The function or method of ``torch.optim`` that TorchDynamo, once it is in use, disables: that says what
     it can't do, not what the program wants."""
     original = function.__dict__.get("_torchdynamo_orig_callable")
-    if original is None or not function.__module__.startswith("torch.optim."):
+    if original is None or not (function.__module__ or "").startswith("torch.optim."):
         return None
     classes = (cls for cls in vars(sys.modules["torch.optim"]).values() if isinstance(cls, type))
     homes = (sys.modules[function.__module__], *classes)

@@ -55,7 +55,7 @@ _FILES = {
     "modes": (
         "InferenceModeGuard TorchFunctionGuard change_function_modes dispatch_mode_count "
         "enter_inference_mode entered_torch_function_guard exit_inference_mode inside_transforms "
-        "modes_active outside_transforms restore_function_modes torch_modes tracing_state "
+        "modes_active outside_modes outside_transforms restore_function_modes torch_modes tracing_state "
         "transforms_active unwrap_if_dead"
     ),
     "operators": (

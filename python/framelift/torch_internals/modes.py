@@ -6,11 +6,14 @@ under which subclasses override nothing, and the context of inference mode.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._device import DeviceContext
+from torch.utils._python_dispatch import _disable_current_modes
 
 
 def torch_modes() -> tuple[Any, ...]:
@@ -65,6 +68,13 @@ def inside_transforms(tensor: torch.Tensor) -> torch.Tensor:
 def outside_transforms() -> Any:
     """A context in which no function transform is running."""
     return temporarily_clear_interpreter_stack()
+
+
+@contextmanager
+def outside_modes() -> Iterator[None]:
+    """No function transform and no dispatch mode is running: tensors are what they are without."""
+    with outside_transforms(), _disable_current_modes():
+        yield
 
 
 def entered_torch_function_guard() -> Any:
