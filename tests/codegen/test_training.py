@@ -230,3 +230,36 @@ def test_a_gradient_of_a_gradient_is_refused_by_torch():
     (gradient,) = torch.autograd.grad(compiled(x).sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="does not currently support double backward"):
         gradient.sum().backward()
+
+
+def made_by_a_factory(x):
+    return x * torch.full((3,), 2.0, requires_grad=True)
+
+
+def parameter(x):
+    weight = torch.nn.Parameter(x.sum(0) * 2)
+    return weight * x, weight, (weight * 3).detach()
+
+
+def filled(x):
+    out = torch.zeros(2, 3)
+    out[0] = x[0] * torch.nn.Parameter(torch.ones(3))
+    return out + x
+
+
+@pytest.mark.parametrize("backend", ["inductor", "aot_eager"])
+@pytest.mark.parametrize(
+    "program", [made_by_a_factory, parameter, filled], ids=lambda program: program.__name__
+)
+def test_leaves_made_inside(program, backend):
+    """What they give needs a gradient, as they do; the rest is compiled around them."""
+    for x in (floats(2, 3), trained(2, 3)):
+        check(program, x, backward=True, **EXACT | {"backend": backend})
+
+
+def test_a_module_made_inside():
+    def program(x):
+        layer = torch.nn.Linear(3, 2)
+        return layer(x * 2 + 1), layer.weight
+
+    check(program, floats(2, 3), backward=True, graphs=None, breaks=None, **EXACT)

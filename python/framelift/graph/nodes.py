@@ -105,7 +105,23 @@ def why_not_traced(node: fx.Node) -> str:
         return "the graph gives a number from a tensor's data to Python"
     if _WHOLE_UPDATE.match(target_name(node.target)):
         return "the graph updates parameters by one kernel, which AOTAutograd refuses in places"
+    if makes_leaf(node):
+        return "the graph makes a tensor that needs a gradient, and a compiler's results would need none"
     return node.meta.get(UNTRACED, "")
+
+
+def makes_leaf(node: fx.Node) -> bool:
+    """Whether a node makes a tensor that needs a gradient of its own, such as a parameter."""
+    if node.op not in ("call_function", "call_method"):
+        return False
+    made = node.meta.get(EXAMPLE)
+    known = (argument.meta.get(EXAMPLE) for argument in node.all_input_nodes)
+    return needs_own_gradient(made) and not any(map(needs_own_gradient, known))
+
+
+def needs_own_gradient(value: object) -> bool:
+    """Whether this is a leaf that needs a gradient."""
+    return isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf
 
 
 def changes_tensor_state(node: fx.Node) -> bool:
