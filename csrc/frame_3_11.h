@@ -5,13 +5,9 @@
  * the frame: the three are one instruction here, started at the first.
  */
 
-#define CALL_WEIGHT 1  /* see recursion.c */
+#include "frame_until_3_12.h"
 
-static inline PyCodeObject *
-frame_code(Frame *frame)
-{
-    return frame->f_code;
-}
+#define CALL_WEIGHT 1  /* see recursion.c */
 
 static inline PyObject *
 frame_function(Frame *frame)
@@ -23,51 +19,6 @@ static inline void
 set_frame_function(Frame *frame, PyObject *function)
 {
     frame->f_func = (PyFunctionObject *)function;
-}
-
-static inline Frame **
-current_frame(PyThreadState *thread)
-{
-    return &thread->cframe->current_frame;
-}
-
-static inline bool
-is_fresh(Frame *frame)
-{
-    return frame->owner == FRAME_OWNED_BY_THREAD
-        && frame->prev_instr == _PyCode_CODE(frame->f_code) - 1;
-}
-
-static inline int
-unit_to_start(Frame *frame)
-{
-    return (int)(frame->prev_instr + 1 - _PyCode_CODE(frame->f_code));
-}
-
-static inline void
-point_at_start(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit - 1;
-}
-
-static inline void
-point_at_running(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
-}
-
-static inline void
-point_at_raised(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
-}
-
-static inline bool
-can_raise_at(PyCodeObject *code, const struct instruction *instruction)
-{
-    (void)code;
-    (void)instruction;
-    return true;
 }
 
 /* Python frames and C calls share one counter. */
@@ -248,35 +199,6 @@ static inline int
 set_code_word(PyObject *code, Py_ssize_t index, void *word)
 {
     return _PyCode_SetExtra(code, index, word);
-}
-
-/* `bottom` are the lowest two operands of a call: [NULL, callable] or [method, object]. */
-static inline PyObject *
-callee_at(PyObject **bottom)
-{
-    return bottom[0] == NULL ? bottom[1] : bottom[0];
-}
-
-/* NULL, or the object that is the method's first argument. */
-static inline PyObject *
-object_at(PyObject **bottom)
-{
-    return bottom[0] == NULL ? NULL : bottom[1];
-}
-
-/* The order in which a method (or NULL) and its object are pushed. */
-static inline void
-put_method(PyObject **bottom, PyObject *method, PyObject *object)
-{
-    bottom[0] = method;
-    bottom[1] = object;
-}
-
-static inline void
-put_global(PyObject **bottom, PyObject *value)
-{
-    bottom[0] = NULL;
-    bottom[1] = value;
 }
 
 static inline bool

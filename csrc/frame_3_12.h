@@ -4,62 +4,13 @@
  * names outside the frame, so the two are one instruction here, started at the first.
  */
 
-static inline PyCodeObject *
-frame_code(Frame *frame)
-{
-    return frame->f_code;
-}
-
-static inline Frame **
-current_frame(PyThreadState *thread)
-{
-    return &thread->cframe->current_frame;
-}
-
-static inline bool
-is_fresh(Frame *frame)
-{
-    return frame->owner == FRAME_OWNED_BY_THREAD
-        && frame->prev_instr == _PyCode_CODE(frame->f_code) - 1;
-}
-
-static inline int
-unit_to_start(Frame *frame)
-{
-    return (int)(frame->prev_instr + 1 - _PyCode_CODE(frame->f_code));
-}
-
-static inline void
-point_at_start(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit - 1;
-}
-
-static inline void
-point_at_running(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
-}
-
-static inline void
-point_at_raised(Frame *frame, int unit)
-{
-    frame->prev_instr = _PyCode_CODE(frame->f_code) + unit;
-}
+#include "frame_until_3_12.h"
 
 /* The code's second unit is executed next. */
 static inline void
 point_at_foreign(Frame *frame, _Py_CODEUNIT *code)
 {
     frame->prev_instr = code;
-}
-
-static inline bool
-can_raise_at(PyCodeObject *code, const struct instruction *instruction)
-{
-    (void)code;
-    (void)instruction;
-    return true;
 }
 
 static inline bool
@@ -72,33 +23,6 @@ static inline bool
 another_thread_waits(PyThreadState *thread)
 {
     return _Py_atomic_load_relaxed(&thread->interp->ceval.gil_drop_request) != 0;
-}
-
-/* Operands of a call: [NULL, callable] or [method, object], and the arguments. */
-static inline PyObject *
-callee_at(PyObject **bottom)
-{
-    return bottom[0] == NULL ? bottom[1] : bottom[0];
-}
-
-static inline PyObject *
-object_at(PyObject **bottom)
-{
-    return bottom[0] == NULL ? NULL : bottom[1];
-}
-
-static inline void
-put_method(PyObject **bottom, PyObject *method, PyObject *object)
-{
-    bottom[0] = method;
-    bottom[1] = object;
-}
-
-static inline void
-put_global(PyObject **bottom, PyObject *value)
-{
-    bottom[0] = NULL;
-    bottom[1] = value;
 }
 
 #include "frame_since_3_12.h"

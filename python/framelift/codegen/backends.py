@@ -21,11 +21,11 @@ from framelift.codegen.stages import is_float
 from framelift.codegen.undo import undoing
 from framelift.config import config
 from framelift.graph import preserved_torch_state
-from framelift.graph.metadata import tensors_in
 from framelift.graph.nodes import (
     EXAMPLE,
     changes_tensor_state,
     enter_inference_mode,
+    tensors_in,
     why_not_traced,
 )
 from framelift.graph.torch_state import read_state, restore_state

@@ -17,8 +17,8 @@ from framelift.codegen.piece import Compile, Runner, piece_runner
 from framelift.codegen.pieces import joined, open_sizes, pieces_of, runs_alone
 from framelift.codegen.stages import is_float
 from framelift.graph.failing import place_of
-from framelift.graph.metadata import has_history, tensors_in
-from framelift.graph.nodes import EFFECT, EXAMPLE
+from framelift.graph.metadata import has_history
+from framelift.graph.nodes import EFFECT, EXAMPLE, tensors_in
 
 if TYPE_CHECKING:
     from framelift.graph.finished import FinishedGraph

@@ -18,8 +18,7 @@ from torch import fx
 
 from framelift.graph import GraphBuilder
 from framelift.graph.errors import CallFailed
-from framelift.graph.metadata import tensors_in
-from framelift.graph.nodes import EXAMPLE, nodes_in, rebuild, target_name
+from framelift.graph.nodes import EXAMPLE, nodes_in, rebuild, target_name, tensors_in
 
 FOREACH = "_foreach_"
 TYPES = (torch.float32, torch.float64)

@@ -15,8 +15,7 @@ from torch import fx
 
 from framelift import torch_internals
 from framelift.graph.failing import place_of
-from framelift.graph.metadata import tensors_in
-from framelift.graph.nodes import EFFECT, EXAMPLE
+from framelift.graph.nodes import EFFECT, EXAMPLE, tensors_in
 
 
 def is_float(node: fx.Node) -> bool:

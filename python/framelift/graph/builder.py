@@ -36,7 +36,7 @@ from framelift.graph.inputs import (
     is_written,
     overlapping_inputs,
 )
-from framelift.graph.metadata import Answer, Metadata, has_history, tensors_in
+from framelift.graph.metadata import Answer, Metadata, has_history
 from framelift.graph.nodes import (
     EFFECT,
     EXAMPLE,
@@ -53,6 +53,7 @@ from framelift.graph.nodes import (
     runs_autograd,
     size_reader,
     target_name,
+    tensors_in,
 )
 from framelift.graph.shapes import (
     NO_OPEN_SIZES,

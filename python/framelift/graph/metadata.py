@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ import torch
 
 from framelift import torch_internals
 from framelift.graph.errors import CallFailed, DataDependent, OperatorError, UnsupportedOperator
-from framelift.graph.nodes import enter_inference_mode, exit_inference_mode, target_name
+from framelift.graph.nodes import enter_inference_mode, exit_inference_mode, target_name, tensors_in
 from framelift.graph.shapes import OpenSizes
 
 if TYPE_CHECKING:
@@ -246,20 +246,6 @@ def divides_whole_numbers(args: Sequence[Any]) -> bool:
     """Whether a division has a tensor of whole numbers for its divisor and no other kind of tensor."""
     tensors = [item for item in args if isinstance(item, torch.Tensor)]
     return len(tensors) > 1 and not any(item.is_floating_point() or item.is_complex() for item in tensors)
-
-
-def tensors_in(value: object) -> Iterator[torch.Tensor]:
-    """The tensors in a nest of tuples, lists, dictionaries and slices, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)
-    elif isinstance(value, slice):
-        yield from tensors_in((value.start, value.stop, value.step))
 
 
 def has_history(tensor: torch.Tensor) -> bool:

@@ -6,7 +6,7 @@ import enum
 import keyword
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import fx
@@ -16,6 +16,8 @@ from framelift.graph.autograd import run_engine, store_gradient
 
 if TYPE_CHECKING:
     from framelift.graph.shapes import Binding
+
+Found = TypeVar("Found")
 
 EXAMPLE = "example_value"
 """The key of ``fx.Node.meta`` under which a node's fake result stands: the name that backends look for."""
@@ -148,17 +150,28 @@ def rebuild(argument: Any, change: Callable[[Any], Any]) -> Any:
     return argument
 
 
+def found_in(value: object, kind: type[Found]) -> Iterator[Found]:
+    """What is of a class in a nest of tuples, lists, dictionaries and slices, in order."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from found_in(item, kind)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from found_in(item, kind)
+    elif isinstance(value, slice):
+        yield from found_in((value.start, value.stop, value.step), kind)
+
+
 def nodes_in(argument: Any) -> Iterator[fx.Node]:
     """The nodes in a nest of arguments, in order."""
-    if isinstance(argument, fx.Node):
-        yield argument
-    elif isinstance(argument, tuple | list):
-        for item in argument:
-            yield from nodes_in(item)
-    elif isinstance(argument, dict):
-        yield from nodes_in(list(argument.values()))
-    elif isinstance(argument, slice):
-        yield from nodes_in((argument.start, argument.stop, argument.step))
+    return found_in(argument, fx.Node)
+
+
+def tensors_in(value: object) -> Iterator[torch.Tensor]:
+    """The tensors in a nest, in order."""
+    return found_in(value, torch.Tensor)
 
 
 SIZE_READERS: dict[str, Callable[..., Any]] = {

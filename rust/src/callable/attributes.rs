@@ -57,15 +57,20 @@ fn assigned(py: Python<'_>, value: Object) -> PyResult<Bound<'_, PyAny>> {
         .ok_or_else(|| PyAttributeError::new_err("this attribute cannot be deleted"))
 }
 
-unsafe extern "C" fn set_on_miss(object: Object, value: Object, _: *mut c_void) -> c_int {
+/// Sets what is asked in Python: a callable, or None.
+fn set_question(object: Object, name: &str, offset: usize, value: Object) -> c_int {
     boundary::attached(|py| {
         let value = assigned(py, value)?;
         if !value.is_none() && !value.is_callable() {
-            return Err(PyTypeError::new_err("on_miss must be callable or None"));
+            return Err(PyTypeError::new_err(format!("{name} must be callable or None")));
         }
-        set_field(object, offset_of!(CompiledCallable, on_miss), value);
+        set_field(object, offset, value);
         Ok(0)
     })
+}
+
+unsafe extern "C" fn set_on_miss(object: Object, value: Object, _: *mut c_void) -> c_int {
+    set_question(object, "on_miss", offset_of!(CompiledCallable, on_miss), value)
 }
 
 unsafe extern "C" fn get_passthrough(object: Object, _: *mut c_void) -> Object {
@@ -242,14 +247,12 @@ unsafe extern "C" fn get_resume_points(object: Object, _: *mut c_void) -> Object
 }
 
 unsafe extern "C" fn set_child_for(object: Object, value: Object, _: *mut c_void) -> c_int {
-    boundary::attached(|py| {
-        let value = assigned(py, value)?;
-        if !value.is_none() && !value.is_callable() {
-            return Err(PyTypeError::new_err("child_for must be callable or None"));
-        }
-        set_field(object, offset_of!(CompiledCallable, child_for), value);
-        Ok(0)
-    })
+    set_question(
+        object,
+        "child_for",
+        offset_of!(CompiledCallable, child_for),
+        value,
+    )
 }
 
 unsafe extern "C" fn get_flag(object: Object, offset: *mut c_void) -> Object {

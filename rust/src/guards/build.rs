@@ -39,6 +39,12 @@ impl Builder {
         Ok(self.keep(object))
     }
 
+    /// Keeps a tuple, the only argument of `description`.
+    pub fn keep_tuple(&mut self, description: &Description<'_>) -> PyResult<Object> {
+        let tuple = description.one()?.cast_into::<PyTuple>()?;
+        Ok(self.keep(&tuple))
+    }
+
     /// The index of an earlier node (or of this one).
     pub fn earlier(&self, object: &Bound<'_, PyAny>) -> PyResult<usize> {
         let index = object.extract::<usize>()?;

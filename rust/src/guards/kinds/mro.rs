@@ -6,7 +6,6 @@ use crate::guards::standing::Words;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 
 /// See the file's head.
 pub struct Mro {
@@ -15,9 +14,8 @@ pub struct Mro {
 
 impl Kind for Mro {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        let expected = description.one()?.cast_into::<PyTuple>()?;
         Ok(Self {
-            expected: builder.keep(&expected),
+            expected: builder.keep_tuple(description)?,
         })
     }
 

@@ -8,7 +8,6 @@ use crate::guards::python::_PySet_NextEntry;
 use crate::objects::Object;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
 use std::ptr::null_mut;
 
 /// See the file's head.
@@ -18,9 +17,8 @@ pub struct SetOrder {
 
 impl Kind for SetOrder {
     fn parse(description: &Description<'_>, builder: &mut Builder) -> PyResult<Self> {
-        let expected = description.one()?.cast_into::<PyTuple>()?;
         Ok(Self {
-            expected: builder.keep(&expected),
+            expected: builder.keep_tuple(description)?,
         })
     }
 
