@@ -86,7 +86,7 @@ def hook(x):
 
 
 def warn(x):
-    warnings.warn("careful", stacklevel=1)
+    warnings.warn("careful", stacklevel=2)
 
 
 def format_a_traceback(x):

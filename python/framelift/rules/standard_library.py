@@ -118,7 +118,7 @@ TABLE = (
     Rows("_abc", "_reset_*", _DISALLOWED, "it changes the interpreter"),
     Rows(
         "_warnings",
-        "warn warn_explicit",
+        "warn_explicit",
         _DISALLOWED,
         "a warning shows the line that gives it",
         reasons.LIVE_FRAME,

@@ -12,6 +12,7 @@ from framelift.capture.natives import (
     sequences,
     sets,
     strings,
+    warning,
 )
 from framelift.capture.natives.registry import marked
 
@@ -27,6 +28,7 @@ NATIVES = [
     *marked(sequences),
     *marked(sets),
     *marked(strings),
+    *marked(warning),
     *classes.exception_constructors(),
     *classes.exception_texts(),
     *functions.operator_functions(),

@@ -3,11 +3,20 @@
 import os
 import types
 
-from framelift.capture.polyfills import builtins, containers, copying, libraries, patterns, texts, transforms
+from framelift.capture.polyfills import (
+    builtins,
+    containers,
+    copying,
+    libraries,
+    patterns,
+    texts,
+    transforms,
+    warning,
+)
 
 POLYFILLS = {
     name: function
-    for module in (builtins, containers, copying, libraries, patterns, texts, transforms)
+    for module in (builtins, containers, copying, libraries, patterns, texts, transforms, warning)
     for name, function in vars(module).items()
     if hasattr(function, "replaces")
 }

@@ -65,6 +65,16 @@ def leave_to_cpython(what: str) -> None:
     raise NotImplementedError(what)
 
 
+def place_of_warning(stacklevel: int) -> tuple[str, int, dict]:
+    """File, line and globals of the frame that a warning is about (known during capture only)."""
+    raise NotImplementedError(stacklevel)
+
+
+def give_warning(message: str, category: type, file: str, line: int, module: str, namespace: dict) -> None:
+    """Give a warning about a place of the program (during capture: when the segment has run)."""
+    raise NotImplementedError(message)
+
+
 def apply_transform(
     transform: Callable, function: Callable, options: dict, args: tuple, kwargs: dict
 ) -> object:
