@@ -1,5 +1,7 @@
 """Loops with breaks in their bodies: iterators half-way, whatever they run over."""
 
+import collections
+
 import pytest
 import torch
 from torch import nn
@@ -427,6 +429,40 @@ def test_what_is_iterated_over_under_another_name():
             value, found = program(torch.zeros(1), iter(items), others)
             results.append((value.item(), found))
         assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_deque_that_changes(backwards):
+    def inside_a_segment(x, items):
+        try:
+            for item in reversed(items) if backwards else items:
+                x = x + item
+                items.append(1.0)
+        except RuntimeError as error:
+            return x, str(error)
+        return x
+
+    def at_a_break(x, items):
+        for item in reversed(items) if backwards else items:
+            x = x + item
+            framelift.graph_break()
+        return x
+
+    items = collections.deque([1.0, 2.0, 3.0])
+    for program in (inside_a_segment, at_a_break):
+        check(program, floats(2), items, graphs=None, breaks=None, recompiles=None)
+
+
+@pytest.mark.parametrize("make", [iter, reversed, lambda table: reversed(table.items())])
+def test_a_dict_backwards(make):
+    def f(x, table):
+        for name in make(table):
+            x = x + len(name)
+            framelift.graph_break()
+        return x
+
+    table = {"a": 1.0, "bb": 2.0, "ccc": 3.0}
+    check(f, floats(2), table, graphs=None, breaks=None, recompiles=None, reason=BREAK)
 
 
 # -- rounds that go on in other ways -----------------------------------------------------------------------

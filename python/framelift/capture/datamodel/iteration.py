@@ -5,6 +5,7 @@ https://docs.python.org/3/library/stdtypes.html#iterator-types
 
 from __future__ import annotations
 
+import collections
 import types
 from collections.abc import Iterator
 
@@ -137,18 +138,20 @@ def check_not_outside(vm, value: Value) -> None:
 
 
 def check_unchanged(vm, iterator: IteratorObject) -> None:
-    """A dict or set that changed size under its iterator raises in CPython: left to it."""
+    """A dict, set or deque that changed size under its iterator raises in CPython: left to it."""
     if was_changed(vm, iterator):
         raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {iterator.sequence.cls.__name__}")
 
 
 def was_changed(vm, iterator: IteratorObject) -> bool:
-    """Whether a dict or set has another size than when its iterator was made."""
+    """Whether a dict, set or deque has another size than when its iterator was made."""
     sequence = iterator.sequence
     if isinstance(sequence, ViewObject):
         sequence = sequence.mapping
     if isinstance(sequence, DictObject):
         return len(mapping.items(vm, sequence)) != len(iterator.items)
+    if isinstance(sequence, ListObject) and issubclass(sequence.cls, collections.deque):
+        return len(sequence.items) != iterator.length
     return isinstance(sequence, SetObject) and len(sequence.items) != len(iterator.items)
 
 
