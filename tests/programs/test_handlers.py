@@ -300,7 +300,7 @@ class TestABreakInAHandler:
                         return x.cos()  # noqa: B012
             return x.sin()
 
-        compiled(f, floats(3), [], graphs=3, operators="cos")
+        compiled(f, floats(3), [], graphs=1, operators="cos")
 
     def test_with_around_and_inside(self):
         def f(x):
