@@ -139,3 +139,54 @@ def test_layers_with_breaks_share_what_was_compiled():
         assert torch.equal(compiled(x), expected)
     assert framelift.counters["frames"]["total"] == compiled_once < 24
     assert not framelift.counters["recompiles"]
+
+
+class Adapted(nn.Module):
+    """A base with one of twelve adapters."""
+
+    def __init__(self):
+        super().__init__()
+        self.base = nn.Linear(4, 4)
+        self.adapters = nn.ModuleDict({f"a{k}": nn.Linear(4, 4) for k in range(12)})
+        self.active = "a0"
+        self.adapter = self.adapters["a0"]
+        self.steps = 0
+
+
+def differs_in(change, forward, rounds, graphs):
+    """``forward``, called after each ``change`` in every round, equals eager with so many graphs."""
+    torch.manual_seed(0)
+    module, x = Adapted(), torch.randn(2, 4)
+    compiled = framelift.compile(forward, backend="eager")
+    framelift.counters.clear()
+    for k in rounds:
+        change(module, k)
+        steps = module.steps
+        expected = forward(module, x)
+        module.steps = steps
+        assert torch.equal(compiled(module, x), expected)
+    assert sum(framelift.counters["graphs"].values()) == graphs
+    assert not framelift.counters["fallbacks"]
+    assert not framelift.counters["limits"]
+
+
+def test_adapters_named_by_an_attribute():
+    def choose(module, k):
+        module.active = f"a{k}"
+
+    differs_in(choose, lambda m, x: m.base(x) + m.adapters[m.active](x), [*range(12), *range(12)], graphs=1)
+
+
+def test_adapters_exchanged_by_assignment():
+    def exchange(module, k):
+        module.adapter = module.adapters[f"a{k}"]
+
+    differs_in(exchange, lambda m, x: m.base(x) + m.adapter(x), [*range(12), *range(12)], graphs=1)
+
+
+def test_a_counter_of_steps():
+    def step(module, x):
+        module.steps += 1
+        return module.base(x) * module.steps
+
+    differs_in(lambda module, k: setattr(module, "steps", k), step, range(100), graphs=2)
