@@ -23,7 +23,7 @@ import torch
 
 from framelift import _native
 from framelift.capture import polyfills
-from framelift.capture.datamodel import arrays, attributes, iteration, mapping, set_order, tensors
+from framelift.capture.datamodel import arrays, iteration, mapping, members, set_order, tensors
 from framelift.capture.effects import (
     ContentsChanged,
     DeferredCall,
@@ -376,7 +376,7 @@ class ExitWriter:
         if value.slots:
             parts.update(value.slots)
         if "__annotations__" in parts:
-            parts["__annotations__"] = attributes.annotations_of(self.vm, value)
+            parts["__annotations__"] = members.annotations_of(self.vm, value)
         for name, part in parts.items():
             self.emit(call(setattr, [made, const(name)], (part,), self))
         if value.attributes is not None and value.attributes.items:

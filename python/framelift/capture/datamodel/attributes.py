@@ -11,30 +11,22 @@ from __future__ import annotations
 
 import collections
 import types
-from collections.abc import Callable
-from typing import Any
 
 from framelift import torch_internals
 from framelift.capture import outside
-from framelift.capture.datamodel import arrays, calls, mapping, tensors
-from framelift.capture.effects import SlotStore, TypeStore
+from framelift.capture.datamodel import calls, mapping, members, tensors
 from framelift.capture.exceptions import raised
 from framelift.capture.values import (
-    EMPTY,
-    CellObject,
     Constant,
-    FunctionObject,
-    HostArray,
     Lazy,
     MethodObject,
     Opaque,
-    SliceObject,
     SuperObject,
     Tensor,
     TupleObject,
     Value,
 )
-from framelift.capture.values.objects import Object, type_of
+from framelift.capture.values.objects import type_of
 from framelift.guards import kinds
 from framelift.guards.kinds import ABSENT
 from framelift.guards.sources import Descriptor, Held
@@ -53,6 +45,10 @@ TUPLE_GETTER = type(collections.namedtuple("Probe", "field").field)
 INSTANCE_METHOD = torch_internals.bound_method_class()
 """CPython's type of methods written in C++ (pybind11)."""
 GET_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+
+
+PLAIN_DATA = type("PlainData", (), {})()
+"""Raw class attribute that was stored during capture (its value is in ``vm.type_stores``)."""
 
 
 def lookup(vm, cls: type, name: str, after: type | None = None) -> object:
@@ -221,7 +217,7 @@ def get_descriptor(
             raise raised(AttributeError, f"property '{name}' of '{cls.__name__}' object has no getter")
         return calls.call(vm, property_part(vm, raw, cls, name, PROPERTY_GET), [owner], {})
     if isinstance(raw, GET_DESCRIPTORS):
-        return get_member(vm, raw, owner, name)
+        return members.get_member(vm, raw, owner, name)
     if isinstance(raw, TUPLE_GETTER) and isinstance(owner, TupleObject):
         return owner.items[raw.__reduce__()[1][0]]
     getter = lookup(vm, type(raw), "__get__")
@@ -236,158 +232,6 @@ def get_descriptor(
     raise Break(
         reasons.UNSUPPORTED_ATTRIBUTE, f"descriptor {type(raw).__qualname__} at {cls.__name__}.{name}"
     )
-
-
-def get_member(vm, descriptor, owner: Value, name: str) -> Value | None:
-    """Read a C-level member or getter: a slot, ``__dict__``, ``__class__``, a field of a C type."""
-    if name == "__class__" and descriptor is object.__dict__["__class__"]:
-        return Constant(type_of(owner))
-    if name == "__dict__":
-        return outside.instance_dict(vm, owner)
-    special = MEMBERS.get(descriptor)
-    if special is not None:
-        return special(vm, owner)
-    if isinstance(owner, HostArray):
-        return arrays.attribute(owner, descriptor, name)
-    if isinstance(owner, Constant):
-        return outside.literal(descriptor.__get__(owner.value))
-    if isinstance(owner, TupleObject) and type(descriptor).__name__ == "member_descriptor":
-        index = structure_index(owner.cls, name)
-        if index is not None:
-            return owner.items[index]
-    if not isinstance(owner, Object) or isinstance(owner, SuperObject):
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"{type_of(owner).__name__}.{name}")
-    if owner.slots is not None and descriptor in owner.slots:
-        found = owner.slots[descriptor]
-        return None if found is EMPTY else found
-    if owner.real is None:
-        if isinstance(descriptor, types.MemberDescriptorType) and owner.cls.__flags__ & (1 << 9):
-            return None  # a slot of an instance made here that was never set
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE, f"{owner.cls.__name__}.{name} of an object made here")
-    return open_member(vm, descriptor, owner, name)
-
-
-def open_member(vm, descriptor, owner: Object, name: str) -> Value | None:
-    """Read a member of an outside object."""
-    if owner.slots is None:
-        owner.slots = {}
-    try:
-        real = descriptor.__get__(owner.real)
-    except AttributeError:
-        vm.guards.add(owner.source, kinds.SlotEmpty(descriptor))
-        owner.slots[descriptor] = EMPTY
-        return None
-    found = Lazy(real, Descriptor(owner.source, descriptor, name))
-    owner.slots[descriptor] = found
-    return found
-
-
-def structure_index(cls: type, name: str) -> int | None:
-    """Position of a named field of a C struct sequence (``torch.return_types``)."""
-    if not hasattr(cls, "n_sequence_fields"):
-        return None
-    for index in range(cls.n_sequence_fields):
-        probe = cls(tuple(range(cls.n_fields)))
-        if getattr(probe, name) == index:
-            return index
-    return None
-
-
-def function_default(part: int):
-    """Getter of ``__defaults__`` (0) or ``__kwdefaults__`` (1)."""
-    return lambda vm, owner: outside.open_defaults(vm, owner)[part]
-
-
-def function_closure(vm, owner: Value) -> Value:
-    """``function.__closure__``."""
-    cells = outside.open_closure(vm, owner)
-    return TupleObject(list(cells)) if cells else Constant(None)
-
-
-def function_name(field: str):
-    """Getter of a function's ``__name__`` or ``__qualname__``."""
-
-    def get_name(vm, owner: Value) -> Value:
-        attribute = f"__{field}__"
-        if owner.real is not None:
-            descriptor = types.FunctionType.__dict__[attribute]
-            return open_member(vm, descriptor, owner, attribute)
-        return Constant(getattr(owner, field))
-
-    return get_name
-
-
-def function_part(name: str, initial: Callable[[Any, FunctionObject], Value]):
-    """Getter of a part of a function that a new one begins with ``initial`` of, and that may be set."""
-
-    def get_part(vm, owner: FunctionObject) -> Value:
-        if owner.slots is not None and name in owner.slots:
-            return owner.slots[name]
-        if owner.real is not None:
-            return open_member(vm, FUNCTION[name], owner, name)
-        owner.slots = {**(owner.slots or {}), name: initial(vm, owner)}
-        return owner.slots[name]
-
-    return get_part
-
-
-def initial_doc(vm, owner: FunctionObject) -> Value:
-    """A function's first constant is its docstring."""
-    first = owner.code.co_consts[0] if owner.code.co_consts else None
-    return Constant(first if isinstance(first, str) else None)
-
-
-def initial_module(vm, owner: FunctionObject) -> Value:
-    """The name of the module whose globals a function has."""
-    found = mapping.get(vm, owner.globals, "__name__")
-    return Constant(None) if found is None else found
-
-
-def annotations_of(vm, owner: FunctionObject) -> Value:
-    """``function.__annotations__``: a dict, made from the flat tuple that the instruction left."""
-    if owner.real is not None:
-        return Lazy(
-            owner.real.__annotations__,
-            Descriptor(owner.source, FUNCTION["__annotations__"], "__annotations__"),
-        )
-    parts = owner.slots or {}
-    found = vm.look(parts.get("__annotations__", TupleObject([])))
-    if isinstance(found, TupleObject):
-        found = mapping.from_pairs(vm, list(zip(found.items[::2], found.items[1::2], strict=True)))
-        owner.slots = {**parts, "__annotations__": found}
-    return found
-
-
-def cell_contents(vm, owner: CellObject) -> Value:
-    """``cell.cell_contents``."""
-    contents = outside.open_cell(vm, owner)
-    if contents is None:
-        raise raised(ValueError, "Cell is empty")
-    return contents
-
-
-FUNCTION = types.FunctionType.__dict__
-MEMBERS = {
-    FUNCTION["__code__"]: lambda vm, owner: Constant(owner.code),
-    FUNCTION["__globals__"]: lambda vm, owner: owner.globals,
-    FUNCTION["__defaults__"]: function_default(0),
-    FUNCTION["__kwdefaults__"]: function_default(1),
-    FUNCTION["__closure__"]: function_closure,
-    FUNCTION["__name__"]: function_name("name"),
-    FUNCTION["__qualname__"]: function_name("qualname"),
-    FUNCTION["__doc__"]: function_part("__doc__", initial_doc),
-    FUNCTION["__module__"]: function_part("__module__", initial_module),
-    FUNCTION["__annotations__"]: annotations_of,
-    types.MethodType.__dict__["__func__"]: lambda vm, owner: owner.function,
-    types.MethodType.__dict__["__self__"]: lambda vm, owner: owner.owner,
-    types.CellType.__dict__["cell_contents"]: cell_contents,
-    slice.__dict__["start"]: lambda vm, owner: owner.start,
-    slice.__dict__["stop"]: lambda vm, owner: owner.stop,
-    slice.__dict__["step"]: lambda vm, owner: owner.step,
-}
-"""C-level members whose value the interpreter itself keeps."""
-if "__type_params__" in FUNCTION:  # new in CPython 3.12
-    MEMBERS[FUNCTION["__type_params__"]] = function_part("__type_params__", lambda vm, owner: TupleObject([]))
 
 
 def find_on_module(vm, module: Constant, name: str) -> Value | None:
@@ -493,145 +337,6 @@ def find_super(vm, value: SuperObject, name: str) -> Value | None:
             )
         return bind(vm, raw, owner, value.search, name, value.start)
     return bind(vm, raw, owner, value.search, name, value.start)
-
-
-def store(vm, owner: Value, name: str, value: Value) -> None:
-    """``owner.name = value``."""
-    owner = vm.look(owner)
-    cls = type_of(owner)
-    setter = lookup(vm, cls, "__setattr__")
-    if isinstance(setter, types.FunctionType):
-        calls.call(vm, class_value(vm, cls, "__setattr__", setter), [owner, Constant(name), value], {})
-        return
-    set_plain(vm, owner, name, value)
-
-
-def set_plain(vm, owner: Value, name: str, value: Value) -> None:
-    """``object.__setattr__`` (or ``type``'s, ``module``'s)."""
-    owner = vm.look(owner)
-    cls = type_of(owner)
-    if isinstance(owner, Constant) and isinstance(owner.value, type):
-        set_on_class(vm, owner.value, name, value)
-        return
-    if isinstance(owner, Tensor) and tensors.set_attribute(vm, owner, name, value):
-        return
-    raw = lookup(vm, cls, name)
-    if raw is not ABSENT and is_data_descriptor(vm, raw):
-        set_descriptor(vm, raw, owner, cls, name, value)
-        return
-    attributes = outside.instance_dict(vm, owner)
-    if attributes is None:
-        raise raised(AttributeError, f"'{cls.__name__}' object has no attribute '{name}'")
-    mapping.store(vm, attributes, Constant(name), value)
-
-
-def set_descriptor(vm, raw: object, owner: Value, cls: type, name: str, value: Value) -> None:
-    """Call the ``__set__`` of a data descriptor."""
-    if isinstance(raw, property):
-        if raw.fset is None:
-            raise raised(AttributeError, f"property '{name}' of '{cls.__name__}' object has no setter")
-        calls.call(vm, property_part(vm, raw, cls, name, PROPERTY_SET), [owner, value], {})
-        return
-    if isinstance(raw, GET_DESCRIPTORS):
-        set_member(vm, raw, owner, name, value)
-        return
-    call_descriptor(vm, raw, cls, name, "__set__", [owner, value])
-
-
-def call_descriptor(vm, raw: object, cls: type, name: str, method: str, arguments: list[Value]) -> None:
-    """Call ``__set__`` or ``__delete__`` of a descriptor of ``cls``; one that has none in Python refuses."""
-    function = lookup(vm, type(raw), method)
-    if not isinstance(function, types.FunctionType):
-        raise raised(AttributeError, name)
-    descriptor = class_value(vm, cls, name, raw)
-    calls.call(vm, class_value(vm, type(raw), method, function), [descriptor, *arguments], {})
-
-
-def set_member(vm, descriptor, owner: Value, name: str, value: Value | None) -> None:
-    """Write (or delete, with None) a slot or another C-level member."""
-    if isinstance(owner, CellObject) and name == "cell_contents":
-        outside.open_cell(vm, owner)
-        owner.contents = value
-        vm.effects.contents_changed(owner)
-        return
-    if isinstance(owner, FunctionObject) and owner.real is None:
-        if name in ("__name__", "__qualname__") and isinstance(vm.look(value), Constant):
-            setattr(owner, name.strip("_"), vm.look(value).value)
-            return
-        if name == "__defaults__":
-            owner.defaults = value
-            return
-        if name == "__kwdefaults__":
-            owner.keyword_defaults = value
-            return
-        if name in ("__doc__", "__module__", "__annotations__", "__type_params__") and value is not None:
-            owner.slots = {**(owner.slots or {}), name: value}
-            return
-    plain = isinstance(owner, Object) and not isinstance(owner, (FunctionObject, SliceObject, MethodObject))
-    known = plain and owner.slots is not None and descriptor in owner.slots
-    is_slot = (
-        isinstance(descriptor, types.MemberDescriptorType) and owner.cls.__flags__ & (1 << 9)
-        if plain
-        else False
-    )
-    if not plain or not (known or is_slot):
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{type_of(owner).__name__}.{name} = ...")
-    if owner.slots is None:
-        owner.slots = {}
-    if value is None and get_member(vm, descriptor, owner, name) is None:
-        raise raised(AttributeError, name)
-    owner.slots[descriptor] = EMPTY if value is None else value
-    if owner.real is not None:
-        vm.effects.add(SlotStore(owner, descriptor, value))
-
-
-def set_on_class(vm, cls: type, name: str, value: Value | None) -> None:
-    """``cls.name = value`` on an outside class, of plain data; what was there before makes no difference."""
-    meta = lookup(vm, type(cls), name)
-    if meta is not ABSENT and is_data_descriptor(vm, meta):
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{cls.__name__}.{name} = ...")
-    dunder = name.startswith("__") and name.endswith("__")
-    if dunder or value is None or cls.__subclasses__() or hasattr(type_of(vm.look(value)), "__get__"):
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"{cls.__name__}.{name} = ...")
-    vm.type_stores[cls, name] = value
-    vm.type_lookups[cls, name, None] = (PLAIN_DATA,)
-    vm.effects.add(TypeStore(cls, name, value))
-
-
-PLAIN_DATA = type("PlainData", (), {})()
-"""Raw class attribute that was stored during capture (its value is in ``vm.type_stores``)."""
-
-
-def delete(vm, owner: Value, name: str) -> None:
-    """``del owner.name``."""
-    owner = vm.look(owner)
-    cls = type_of(owner)
-    deleter = lookup(vm, cls, "__delattr__")
-    if isinstance(deleter, types.FunctionType):
-        calls.call(vm, class_value(vm, cls, "__delattr__", deleter), [owner, Constant(name)], {})
-        return
-    delete_plain(vm, owner, name)
-
-
-def delete_plain(vm, owner: Value, name: str) -> None:
-    """``object.__delattr__``."""
-    owner = vm.look(owner)
-    cls = type_of(owner)
-    if isinstance(owner, Constant) and isinstance(owner.value, type):
-        raise Break(reasons.UNSUPPORTED_ATTRIBUTE_STORE, f"del {owner.value.__name__}.{name}")
-    raw = lookup(vm, cls, name)
-    if raw is not ABSENT and is_data_descriptor(vm, raw):
-        if isinstance(raw, property) and raw.fdel is not None:
-            calls.call(vm, property_part(vm, raw, cls, name, PROPERTY_DELETE), [owner], {})
-            return
-        if isinstance(raw, GET_DESCRIPTORS):
-            set_member(vm, raw, owner, name, None)
-            return
-        call_descriptor(vm, raw, cls, name, "__delete__", [owner])
-        return
-    attributes = outside.instance_dict(vm, owner)
-    if attributes is None or mapping.delete(vm, attributes, name) is None:
-        raise missing(vm, owner, name)
 
 
 def has_method(vm, value: Value, name: str) -> bool:

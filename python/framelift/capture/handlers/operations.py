@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from framelift.capture.datamodel import attributes, items, operators, text
+from framelift.capture.datamodel import attribute_stores, attributes, items, operators, text
 from framelift.capture.decode import instruction as op
 from framelift.capture.exceptions import raised
 from framelift.capture.handlers.registry import handler
@@ -134,12 +134,12 @@ def new_super(vm, start, owner) -> SuperObject:
 @handler(op.StoreAttr)
 def store_attr(vm, frame, inst):
     value, owner = frame.pop(2)
-    attributes.store(vm, owner, inst.name, value)
+    attribute_stores.store(vm, owner, inst.name, value)
 
 
 @handler(op.DeleteAttr)
 def delete_attr(vm, frame, inst):
-    attributes.delete(vm, frame.stack.pop(), inst.name)
+    attribute_stores.delete(vm, frame.stack.pop(), inst.name)
 
 
 CONVERSIONS = {"s": str, "r": repr, "a": ascii}

@@ -14,6 +14,7 @@ import torch
 
 from framelift.capture import outside
 from framelift.capture.datamodel import (
+    attribute_stores,
     attributes,
     calls,
     constants,
@@ -75,13 +76,13 @@ def object_init_subclass(vm, arguments, keywords):
 
 @native(object.__setattr__, types.ModuleType.__setattr__, type.__setattr__)
 def object_setattr(vm, arguments, keywords):
-    attributes.set_plain(vm, arguments[0], vm.look(arguments[1]).value, arguments[2])
+    attribute_stores.set_plain(vm, arguments[0], vm.look(arguments[1]).value, arguments[2])
     return Constant(None)
 
 
 @native(object.__delattr__, types.ModuleType.__delattr__, type.__delattr__)
 def object_delattr(vm, arguments, keywords):
-    attributes.delete_plain(vm, arguments[0], vm.look(arguments[1]).value)
+    attribute_stores.delete_plain(vm, arguments[0], vm.look(arguments[1]).value)
     return Constant(None)
 
 

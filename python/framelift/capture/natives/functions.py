@@ -16,6 +16,7 @@ import torch
 
 from framelift.capture import outside
 from framelift.capture.datamodel import (
+    attribute_stores,
     attributes,
     calls,
     constants,
@@ -150,13 +151,13 @@ def has_attribute(vm, arguments, keywords):
 
 @native(setattr)
 def set_attribute(vm, arguments, keywords):
-    attributes.store(vm, arguments[0], attribute_name(vm, arguments[1]), arguments[2])
+    attribute_stores.store(vm, arguments[0], attribute_name(vm, arguments[1]), arguments[2])
     return Constant(None)
 
 
 @native(delattr)
 def delete_attribute(vm, arguments, keywords):
-    attributes.delete(vm, arguments[0], attribute_name(vm, arguments[1]))
+    attribute_stores.delete(vm, arguments[0], attribute_name(vm, arguments[1]))
     return Constant(None)
 
 

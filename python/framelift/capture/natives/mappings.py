@@ -11,7 +11,7 @@ import _collections
 import collections
 import types
 
-from framelift.capture.datamodel import attributes, calls, items, iteration, mapping, operators
+from framelift.capture.datamodel import attributes, calls, items, iteration, mapping, members, operators
 from framelift.capture.datamodel.hashing import key_of
 from framelift.capture.exceptions import Raised, new_exception, raised
 from framelift.capture.natives.classes import DEFAULT_FACTORY
@@ -45,7 +45,7 @@ def dict_getitem(vm, arguments, keywords):
 @native(collections.defaultdict.__missing__)
 def defaultdict_missing(vm, arguments, keywords):
     target, key = vm.look(arguments[0]), arguments[1]
-    factory = attributes.get_member(vm, DEFAULT_FACTORY, target, "default_factory")
+    factory = members.get_member(vm, DEFAULT_FACTORY, target, "default_factory")
     if isinstance(vm.look(factory), Constant) and vm.look(factory).value is None:
         raise Raised(new_exception(KeyError, [key]))
     value = calls.call(vm, factory, [], {})
@@ -126,9 +126,7 @@ def dict_copy(vm, arguments, keywords):
         {key_of(vm, key): (key, value) for key, value in mapping.items(vm, original)}, original.cls
     )
     if issubclass(original.cls, collections.defaultdict):
-        copied.slots = {
-            DEFAULT_FACTORY: attributes.get_member(vm, DEFAULT_FACTORY, original, "default_factory")
-        }
+        copied.slots = {DEFAULT_FACTORY: members.get_member(vm, DEFAULT_FACTORY, original, "default_factory")}
     elif original.cls is not collections.OrderedDict:
         copied.cls = dict
     return copied

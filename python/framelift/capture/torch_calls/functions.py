@@ -19,7 +19,7 @@ from torch import fx
 
 from framelift import torch_internals
 from framelift.capture import outside
-from framelift.capture.datamodel import attributes, calls, constants, mapping, tensors
+from framelift.capture.datamodel import attribute_stores, attributes, calls, constants, mapping, tensors
 from framelift.capture.exceptions import Raised
 from framelift.capture.natives.registry import native
 from framelift.capture.torch_calls.bodies import Handover, forget_body, graph_value, trouble_of
@@ -238,7 +238,7 @@ class FunctionCall:
         needs = constants.from_host(vm, self.needs)
         context = new_context(self.cls, {NEEDS: needs, "saved_tensors": saved})
         for name, pattern in self.context.items():
-            attributes.store(vm, context, name, value_of(vm, pattern, values))
+            attribute_stores.store(vm, context, name, value_of(vm, pattern, values))
         results = self.outputs if isinstance(self.outputs, tuple) else (self.outputs,)
         gradients = [
             gradient if isinstance(gradient := value_of(vm, item, values), Tensor) else NONE
