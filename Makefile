@@ -1,4 +1,4 @@
-# make demo | test | stress | sanitize | lint | clean
+# make demo | test | test-matrix | stress | sanitize | wheels | try-wheels | lint | clean
 #
 # Every target sets up what it needs: a virtual environment outside the clone with torch and the test tools,
 # and the native extension, built with cargo into python/framelift/. What is there already is not made again.
@@ -15,9 +15,8 @@ MAKEFLAGS += --no-print-directory
 TORCH ?= 2.15.0
 TESTS ?= tests
 PYTEST_FLAGS ?=
+MATRIX ?=
 JOBS ?= $(shell cores=$$(nproc); echo $$((cores < 8 ? cores : 8)))
-# What needs no torch.
-BARE_TESTS := tests/frames tests/capture/decode
 
 # rustup puts cargo here, and not every shell has been told.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -37,15 +36,18 @@ VENV_PYTHON := $(VENV)/bin/python
 # Named by its contents: clones with the same requirements share an environment and never rebuild each other's.
 REQUIREMENTS := $(VENV)/requirements-$(shell sha256sum requirements-dev.txt | cut -c 1-16).stamp
 
+MATURIN := "$(shell sed -n 's/^requires = \["\(maturin.*\)"\]/\1/p' pyproject.toml)"
+WHEELS_VENV := $(CACHE)/venv-wheels-$(PYTHON_VERSION)
+
 CARGO_FLAGS := --release --locked --target-dir target/$(PYTHON_VERSION)
 SUFFIX = $(VENV_PYTHON) -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'
 export PYO3_PYTHON := $(VENV_PYTHON)
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export PYTHONPATH := $(CURDIR)/python
 
-.PHONY: test others stress sanitize sanitized demo lint build environment toolchain clean
+.PHONY: test others test-matrix stress sanitize sanitized demo wheels try-wheels lint build environment toolchain clean
 
-# The whole suite is followed by what the other versions of CPython can run.
+# The whole suite is followed by a part of it on the other versions of CPython.
 test: build
 	@echo "==> tests: $(TESTS) (Python $(PYTHON_VERSION), torch $(TORCH))"
 	@$(VENV_PYTHON) -m pytest $(SHARED) $(TESTS) $(PYTEST_FLAGS)
@@ -54,21 +56,13 @@ test: build
 # By file: the tests of a file may share what its first one has made.
 SHARED = --numprocesses $(JOBS) --dist loadfile
 
-# An interpreter for each other version: one on the path or of pyenv, with headers and venv.
-usable = import ensurepip, os, sys, sysconfig, venv; \
-	sys.exit(sys.version_info[:2] != (3, $(1)) or bool(sysconfig.get_config_var("Py_GIL_DISABLED")) \
-		or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))
-
+# Frames, interpreter, guards and models, on each other CPython with one torch.
 others:
-	@$(foreach minor,$(filter-out $(word 2,$(subst ., ,$(PYTHON_VERSION))),11 12 13),found=; \
-	for candidate in python3.$(minor) "$(HOME)"/.pyenv/versions/3.$(minor).*/bin/python; do \
-		if [ -z "$$found" ] && "$$candidate" -c '$(call usable,$(minor))' >/dev/null 2>&1; then found=$$candidate; fi; \
-	done; \
-	if [ -n "$$found" ]; then \
-		$(MAKE) test TORCH=none PYTHON="$$found" TESTS="$(BARE_TESTS)"; \
-	else \
-		echo "==> CPython 3.$(minor): not tested, this machine has no such interpreter with headers and venv"; \
-	fi; ) true
+	+@"$(PYTHON)" .ci/matrix.py others
+
+# All other combinations of CPython and torch: hours, and gigabytes for each. MATRIX="--torch 2.13.0 --minor 11".
+test-matrix:
+	+@"$(PYTHON)" .ci/matrix.py rest $(MATRIX)
 
 # Memory and references: the tests of frames on a debug build of CPython where there is one (Debian's
 # python3.11-dbg), and there, or else in PYTHON, once more with the extension under AddressSanitizer.
@@ -101,6 +95,21 @@ stress: build
 demo: build
 	@echo "==> demo"
 	@$(VENV_PYTHON) bench/demo.py
+
+# One wheel for each CPython, in dist/. What they need of the C library, and so their tag, is found by looking.
+wheels: toolchain
+	@mkdir -p "$(CACHE)"; [ -x "$(WHEELS_VENV)/bin/maturin" ] || { \
+		"$(PYTHON)" -m venv "$(WHEELS_VENV)" && "$(WHEELS_VENV)/bin/python" -m pip install --quiet $(MATURIN); }
+	@for interpreter in $$("$(PYTHON)" .ci/matrix.py interpreters); do \
+		echo "==> wheel for $$interpreter"; \
+		PYO3_PYTHON="$$interpreter" "$(WHEELS_VENV)/bin/maturin" build --quiet --release --locked \
+			--interpreter "$$interpreter" --target-dir target/wheels --out dist; \
+	done; \
+	ls dist/*.whl
+
+# Each wheel in a fresh environment with only torch, far from the clone and from Rust: the README's first example.
+try-wheels:
+	@"$(PYTHON)" .ci/try_wheels.py
 
 lint: $(REQUIREMENTS) toolchain
 	@echo "==> lint: ruff"

@@ -1,19 +1,22 @@
 """Graph modules and the Python code that fx generates for them.
 
-Used of torch: graph modules whose code is generated late, and the table of lines kept with the code, by which
-an error is brought to the node that raised it.
+Used of torch: graph modules whose code is generated late, the table of lines kept with the code, by which an
+error is brought to the node that raised it, and the loader that keeps the text of the code.
 """
 
 from __future__ import annotations
 
 import functools
+import linecache
 import os
 import types
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.fx._lazy_graph_module import _LazyGraphModule
+from torch.fx.graph_module import _loader
 
 from framelift.torch_internals.operators import is_operator_function
 
@@ -34,7 +37,15 @@ def generate_code(module: GraphModule) -> None:
     real_recompile = getattr(module, "real_recompile", None)
     if real_recompile is not None:
         real_recompile()
-    vars(type(module))["forward"].__globals__["__name__"] = GRAPH_CODE
+    forward = vars(type(module))["forward"]
+    forward.__globals__["__name__"] = GRAPH_CODE
+    weakref.finalize(forward.__code__, _forget_text, forward.__code__.co_filename).atexit = False
+
+
+def _forget_text(name: str) -> None:
+    """Drop the text of generated code that has died: fx keeps it for tracebacks, and to the end."""
+    linecache.cache.pop(name, None)
+    _loader.eval_cache.pop(name, None)
 
 
 GRAPH_CODE = "framelift.graphs"
