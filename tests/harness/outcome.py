@@ -124,9 +124,14 @@ class _Entered:
 
 
 def _is_generated(frame: FrameType) -> bool:
-    """Methods that ``dataclasses`` writes have no file, but belong to the module of their class."""
+    """Methods that ``dataclasses`` and named tuples write have no file: they belong to the module of their
+    class, or to whoever calls them. A caller of the program's own is noted itself."""
+    if frame.f_code.co_filename != "<string>":
+        return False
     module = frame.f_globals.get("__name__") or ""
-    return frame.f_code.co_filename == "<string>" and module.partition(".")[0] in ("framelift", "torch")
+    caller = frame.f_back
+    elsewhere = caller is not None and not is_users(caller.f_code.co_filename)
+    return elsewhere or module.partition(".")[0] in ("framelift", "torch")
 
 
 def observe(
