@@ -94,28 +94,36 @@ def around_the_graph(size: Size, compiler: Callable, seconds: float) -> tuple[fl
     return around * 1e6, inside * 1e6
 
 
+OPTIMIZERS = {
+    "SGD": lambda parameters: torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, foreach=True),
+    "AdamW": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3, foreach=True),
+}
+
+
 def phases(size: Size, seconds: float) -> dict[str, dict[str, float]]:
-    """Forward, backward and the optimizer's step, by who runs them."""
+    """Forward, backward and the steps of optimizers, by who runs them."""
     x = torch.randn(size.batch, size.width)
     table: dict[str, dict[str, float]] = {}
     makers = {"eager": lambda f: f, "torch.compile": torch.compile, "framelift": framelift.compile}
-    forwards, backwards, steps = {}, {}, {}
+    forwards, backwards = {}, {}
+    steps: dict[str, dict[str, Call]] = {kind: {} for kind in OPTIMIZERS}
     for name, compiled in makers.items():
         module = model(size)
-        optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9, foreach=True)
         run = compiled(module)
         run(x).sum().backward()
         forwards[name] = lambda run=run: run(x)
         backwards[name] = lambda run=run: run(x).sum().backward()
-        step = optimizer.step if name == "eager" else compiled(lambda optimizer=optimizer: optimizer.step())
-        steps[name] = step
+        for kind, make in OPTIMIZERS.items():
+            optimizer = make(module.parameters())
+            steps[kind][name] = compiled(lambda optimizer=optimizer: optimizer.step())
     table["forward"] = least(forwards, seconds)
     table["forward and backward"] = least(backwards, seconds)
-    table["optimizer"] = least(steps, seconds)
+    for kind, calls in steps.items():
+        table[f"step of {kind}"] = least(calls, seconds)
     return table
 
 
-def whole_steps(size: Size, seconds: float) -> dict[str, float]:
+def whole_steps(size: Size, optimizer_name: str, seconds: float) -> dict[str, float]:
     """The step as one function."""
 
     def step_of(module: nn.Module, optimizer: torch.optim.Optimizer, x: torch.Tensor) -> Call:
@@ -137,7 +145,7 @@ def whole_steps(size: Size, seconds: float) -> dict[str, float]:
     }
     for name, compiled in makers.items():
         module = model(size)
-        optimizer = torch.optim.SGD(module.parameters(), lr=1e-3, momentum=0.9, foreach=True)
+        optimizer = OPTIMIZERS[optimizer_name](module.parameters())
         calls[name] = compiled(step_of(module, optimizer, torch.randn(size.batch, size.width)))
     return least(calls, seconds)
 
@@ -157,7 +165,8 @@ def main() -> None:
         print(f"{size.name}, {size.layers} layers, batch {size.batch} (us)")
         for title, figures in phases(size, seconds).items():
             show(title, figures)
-        show("whole step in one function", whole_steps(size, seconds))
+        for name in OPTIMIZERS:
+            show(f"whole step in one function, {name}", whole_steps(size, name, seconds))
         for name, compiler in (("node by node", node_by_node), ("Inductor", inductor)):
             around, inside = around_the_graph(size, compiler, seconds)
             show(f"forward, {name}", {"entry, guards, exit": around, "graph": inside})
