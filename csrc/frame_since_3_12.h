@@ -232,7 +232,7 @@ return_in(PyCodeObject *code, PyObject *value, bool *with_operand)
     return found;
 }
 
-static PyObject *
+static inline PyObject *
 end(PyThreadState *thread, Frame *frame, PyObject *value)
 {
     /* For code that has no such return: the unit that CPython thinks it has executed, and a return. */

@@ -21,6 +21,9 @@ struct framelift_layout {
     size_t dict_version;
 };
 
+/* The number of a dictionary's state is deprecated since 3.12, and it is there up to 3.13. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 const struct framelift_layout framelift_layout = {
     .function_code = offsetof(PyFunctionObject, func_code),
     .function_defaults = offsetof(PyFunctionObject, func_defaults),
@@ -30,6 +33,7 @@ const struct framelift_layout framelift_layout = {
     .cell_reference = offsetof(PyCellObject, ob_ref),
     .dict_version = offsetof(PyDictObject, ma_version_tag),
 };
+#pragma GCC diagnostic pop
 
 /* The same fields, in the same order, as `CodeSignature` in rust/src/layout.rs. */
 struct framelift_code_signature {
