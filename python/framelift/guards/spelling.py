@@ -45,6 +45,8 @@ def spell_type(cls: type) -> str:
 def spell_value(value: object) -> str:
     """A short representation that runs no user code: literals as they are, others by class."""
     cls = type(value)
+    if value is _native.UNBOUND:
+        return "unbound"
     if value is None or cls in (
         bool,
         int,
