@@ -252,7 +252,7 @@ def filled(x):
     "program", [made_by_a_factory, parameter, filled], ids=lambda program: program.__name__
 )
 def test_leaves_made_inside(program, backend):
-    """What they give needs a gradient, as they do; the rest is compiled around them."""
+    """What they give needs a gradient, as they do."""
     for x in (floats(2, 3), trained(2, 3)):
         check(program, x, backward=True, **EXACT | {"backend": backend})
 

@@ -312,7 +312,7 @@ def _():
     def f(x, items):
         return x + next(items)
 
-    return Case(f, (floats(2), made(lambda k: itertools.chain([1, 2, 3]))))
+    return Case(f, (floats(2), made(lambda k: (number for number in [1, 2, 3]))))
 
 
 @exits("not-rebuildable")

@@ -25,6 +25,7 @@ from framelift.graph.nodes import (
     EXAMPLE,
     changes_tensor_state,
     enter_inference_mode,
+    makes_leaf,
     tensors_in,
     why_not_traced,
 )
@@ -172,6 +173,8 @@ def why_not_compiled(graph: FinishedGraph) -> str:
         return "the program looks at the nodes of autograd behind the graph, and a compiler leaves others"
     if graph.changes_metadata or any(changes_tensor_state(node) for node in graph.module.graph.nodes):
         return "the graph changes a tensor in another way than by writing to it"
+    if any(map(makes_leaf, graph.module.graph.nodes)):
+        return "the graph makes a tensor that needs a gradient, and a compiler's results would need none"
     if graph.trains and not torch.is_grad_enabled():
         return "the graph turns gradients on inside a call with gradients off"
     if graph.overlap:

@@ -107,8 +107,6 @@ def why_not_traced(node: fx.Node) -> str:
         return "the graph gives a number from a tensor's data to Python"
     if _WHOLE_UPDATE.match(target_name(node.target)):
         return "the graph updates parameters by one kernel, which AOTAutograd refuses in places"
-    if makes_leaf(node):
-        return "the graph makes a tensor that needs a gradient, and a compiler's results would need none"
     return node.meta.get(UNTRACED, "")
 
 
