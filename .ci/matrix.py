@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
+import runpy
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "framelift"
 
-MINORS = (11, 12, 13)
+SUPPORTED = runpy.run_path(str(ROOT / "python" / "framelift" / "supported.py"))["PYTHONS"]
+MINORS = tuple(minor for _, minor in SUPPORTED)
 TORCHES = ("2.11.0", "2.12.1", "2.13.0", "2.14.1", "2.15.0")
 IN_EVERY_RUN = {11: "2.15.0", 12: "2.11.0", 13: "2.15.0"}
 """With which torch ``make test`` runs each CPython: the oldest and the newest of both."""
@@ -34,11 +36,11 @@ WITHOUT_TORCH = ("tests/frames", "tests/capture/decode")
 ROOM = 9 * 2**30
 """What an environment needs on the disk while it is made."""
 
-USABLE = """
+USABLE = f"""
 import ensurepip, os, platform, sys, sysconfig, venv
 print(sys.executable, platform.python_version() + sys.abiflags)
 sys.exit(
-    sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13))
+    sys.version_info[:2] not in {SUPPORTED}
     or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
     or not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))
 )
@@ -101,7 +103,7 @@ def available(python: Interpreter, torch: str) -> bool:
 
 
 def others(main: int) -> list[str]:
-    """Test each other version of CPython with its torch; the combinations that failed."""
+    """Test each version of CPython but ``main`` with its torch; the combinations that failed."""
     failed = []
     for minor, candidates in interpreters().items():
         if minor == main:
@@ -145,7 +147,6 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("others", "rest", "interpreters"))
-    parser.add_argument("--main", type=int, default=sys.version_info[1], help="others: tested already")
     parser.add_argument("--torch", nargs="+", default=list(TORCHES), help="rest: these only")
     parser.add_argument("--minor", nargs="+", type=int, default=list(MINORS), help="rest: these only")
     parser.add_argument("--keep", action="store_true", help="rest: keep the environments")
@@ -154,7 +155,7 @@ def main() -> int:
         print(*(candidates[0].path for candidates in interpreters().values() if candidates))
         return 0
     if options.what == "others":
-        failed = others(options.main)
+        failed = others(sys.version_info[1])
     else:
         failed = rest(options.torch, options.minor, options.keep)
     for one in failed:

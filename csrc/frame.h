@@ -26,7 +26,7 @@
  *   another_thread_waits             the second of these
  *   reserve_, get_, set_code_word    a word of our own in every code object
  *   callee_at, object_at             what lies below the arguments of a call
- *   put_method, put_global           what goes there
+ *   put_global                       what goes there
  *   hush_throw                       nobody is told that the exception is thrown in, only that it is raised
  *   take_raised, raise_again         the exception that is set, as an object
  *   end                              the frame is over: leaves it to CPython or clears it

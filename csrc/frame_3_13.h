@@ -108,13 +108,6 @@ object_at(PyObject **bottom)
 }
 
 static inline void
-put_method(PyObject **bottom, PyObject *method, PyObject *object)
-{
-    bottom[0] = method;
-    bottom[1] = object;
-}
-
-static inline void
 put_global(PyObject **bottom, PyObject *value)
 {
     bottom[0] = value;

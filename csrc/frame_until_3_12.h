@@ -68,14 +68,6 @@ object_at(PyObject **bottom)
     return bottom[0] == NULL ? NULL : bottom[1];
 }
 
-/* The order in which a method (or NULL) and its object are pushed. */
-static inline void
-put_method(PyObject **bottom, PyObject *method, PyObject *object)
-{
-    bottom[0] = method;
-    bottom[1] = object;
-}
-
 static inline void
 put_global(PyObject **bottom, PyObject *value)
 {

@@ -19,8 +19,9 @@ step_method(struct work *work)
         return replace(work, 1, NULL);
     }
     if (is_method) {
-        put_method(work->top - 1, found, object);
-        work->top++;
+        /* The method, with its object above it. */
+        work->top[-1] = found;
+        *work->top++ = object;
         return GOES_ON;
     }
     work->top--;

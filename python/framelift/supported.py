@@ -94,12 +94,11 @@ def _about_extension() -> str | None:
 
 def _in_main_interpreter() -> bool:
     """Whether this is the interpreter the process began with."""
-    name = "_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters"
-    try:
-        interpreters = importlib.import_module(name)
-    except ModuleNotFoundError:  # a small build, in which Python code can't make any
-        return True
-    return interpreters.get_current() == interpreters.get_main()
+    for name in ("_interpreters", "_xxsubinterpreters"):  # as CPython calls it from 3.13 on, and before
+        if importlib.util.find_spec(name) is not None:
+            interpreters = importlib.import_module(name)
+            return bool(interpreters.get_current() == interpreters.get_main())
+    return True  # a small build, in which Python code can't make any
 
 
 def _torch_version() -> str | None:

@@ -9,7 +9,6 @@ gradients it leaves on the leaves.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,20 +16,10 @@ import torch
 from framelift import torch_internals
 
 
-def run_engine(
-    outputs: Sequence[torch.Tensor],
-    gradients: Sequence[torch.Tensor | None],
-    retain_graph: bool,
-    create_graph: bool,
-    inputs: Sequence[torch.Tensor],
-    allow_unreachable: bool,
-    accumulate: bool,
-) -> tuple[torch.Tensor | None, ...] | None:
-    """Differentiate ``outputs``: the gradients of ``inputs``, or None where they are accumulated."""
+def run_engine(*arguments: Any) -> tuple[torch.Tensor | None, ...] | None:
+    """Differentiate, as ``torch_internals.run_engine`` does with these arguments."""
     refuse_tracing("backward()")
-    return torch_internals.run_engine(
-        outputs, gradients, retain_graph, create_graph, inputs, allow_unreachable, accumulate
-    )
+    return torch_internals.run_engine(*arguments)
 
 
 def store_gradient(tensor: torch.Tensor, gradient: torch.Tensor | None) -> None:

@@ -5,6 +5,7 @@
 //! loop over such an iterator is CPython's.
 
 use super::build::Builder;
+use super::python::_PySet_NextEntry;
 use crate::objects::{Object, Released};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi;
@@ -139,15 +140,6 @@ pub enum Kind {
     Enumerate,
     /// It has no place of its own, only the iterators it takes from.
     Composed,
-}
-
-unsafe extern "C" {
-    fn _PySet_NextEntry(
-        set: Object,
-        position: *mut Py_ssize_t,
-        key: *mut Object,
-        hash: *mut ffi::Py_hash_t,
-    ) -> c_int;
 }
 
 /// Reads one part of an item of the iterators of one class.

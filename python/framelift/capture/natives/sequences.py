@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import collections
 import types
+from collections.abc import Callable
 
 import torch
 
 from framelift.capture.datamodel import calls, constants, items, iteration, mapping, operators
 from framelift.capture.exceptions import raised
 from framelift.capture.natives.registry import native, of_classes
-from framelift.capture.values import Constant, DictObject, ListObject, Symbol, TupleObject
+from framelift.capture.values import Constant, DictObject, ListObject, Symbol, TupleObject, Value
 
 STORAGE_CLASSES = (
     list,
@@ -131,16 +132,17 @@ def pop_item(vm, target: ListObject, index: int):
 
 @native(list.clear, collections.deque.clear)
 def list_clear(vm, arguments, keywords):
-    target = vm.look(arguments[0])
-    target.items.clear()
-    vm.effects.contents_changed(target)
-    return Constant(None)
+    return _changed_in_place(vm, arguments[0], list.clear)
 
 
 @native(list.reverse, collections.deque.reverse)
 def list_reverse(vm, arguments, keywords):
-    target = vm.look(arguments[0])
-    target.items.reverse()
+    return _changed_in_place(vm, arguments[0], list.reverse)
+
+
+def _changed_in_place(vm, sequence, change: Callable[[list[Value]], None]) -> Value:
+    target = vm.look(sequence)
+    change(target.items)
     vm.effects.contents_changed(target)
     return Constant(None)
 
