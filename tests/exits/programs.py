@@ -408,11 +408,11 @@ def _():
 def _():
     def f(x):
         n = 0
-        for _ in range(200_000):
+        for _ in range(2_000):
             n += 1
         return x + n
 
-    return Case(f, (floats(2),))
+    return Case(f, (floats(2),), {"context": lambda: framelift.config.patch(loop_limit=1_000)})
 
 
 @exits("exception-group")

@@ -58,30 +58,6 @@ def test_a_source_has_one_slot():
     assert build(made, 1).tree.check((model,)) == (model, model.layers)
 
 
-def test_rollback_undoes_everything_since_the_checkpoint():
-    made = GuardSet()
-    symbol = sympy.Symbol("n", integer=True)
-    made.add(SELF, kinds.TypeIs(Model))
-    made.collect(SELF)
-    before = str(made)
-    token = made.checkpoint()
-    made.add(SELF, kinds.IsNot(None))
-    made.add(LAYERS, kinds.Length(2))
-    made.collect(LAYERS)
-    made.distinct([SELF, LAYERS])
-    made.memory([SELF, LAYERS], [True, False], [4, 4])
-    made.bind(symbol, LAYERS, "int")
-    made.condition(symbol > 1)
-    made.require_state()
-    assert str(made) != before
-    made.rollback(token)
-    assert str(made) == before
-    assert list(made.collected) == [SELF]
-    assert made.state is None
-    made.add(SELF, kinds.IsNot(None))
-    assert len(made.guards) == 2
-
-
 def test_printed():
     made = guard_set(
         (SELF, kinds.TypeIs(list)),

@@ -24,6 +24,7 @@ from framelift.capture.values import (
     GeneratorObject,
     IdentityNumber,
     Lazy,
+    OutsideIterator,
     Postponed,
     Symbol,
     Tensor,
@@ -87,7 +88,7 @@ class Interpreter:
         self.type_stores: dict[tuple[type, str], Value | None] = {}
         self.identities: dict[int, Value] = {}
         self.key_types: set[type] = set()
-        self.iterated: list[Lazy] = []
+        self.iterated: dict[int, tuple[OutsideIterator, Lazy | None]] = {}
         self.identity_numbers: dict[int, IdentityNumber] = {}
         self.frames: list[Frame] = []
         self.handled_at_start = Lazy(_native.handled_exception(), HandledException())

@@ -10,6 +10,7 @@ import torch
 
 from framelift import _native, torch_internals
 from framelift.capture import outside
+from framelift.capture.datamodel import halfway
 from framelift.capture.decode import UndecodableCode, decode
 from framelift.capture.decode.instruction import RaiseVarargs, Reraise
 from framelift.capture.effects import DeferredCall
@@ -157,7 +158,7 @@ def capture_segment(
             finally:
                 builder.close()
     except Break as error:
-        guard_identities(vm)
+        complete_guards(vm)
         elsewhere = is_inner(error) or goes_on(vm, error)
         stops = places_to_stop(vm, error)
         raise CaptureFailed(error, guards, stops, elsewhere, vm.looks_at_history) from error
@@ -303,7 +304,7 @@ def finish(
     except Break as error:
         error.stack = error.stack or [frame.position()]
         raise
-    guard_identities(vm)
+    complete_guards(vm)
     try:
         graph: Any = vm.graph.finish(writer.graph_outputs, keeps_history=vm.policy.keeps_history)
     except CallFailed as error:
@@ -312,6 +313,12 @@ def finish(
     if not graph.operator_count and not writer.graph_outputs:
         graph = None
     return Captured(graph, vm.graph, vm.guards, operations, commit_at, operand, stop, outdated)
+
+
+def complete_guards(vm: Interpreter) -> None:
+    """What is known only at the end of a segment."""
+    halfway.guard_advanced(vm)
+    guard_identities(vm)
 
 
 def guard_identities(vm: Interpreter) -> None:
@@ -333,7 +340,9 @@ def guard_identities(vm: Interpreter) -> None:
         if not isinstance(target, Tensor) and not isinstance(target.source, Held):
             alike = [other for other in opened if other is not target and could_be_one(target, other)]
             groups.append([owner_source(value) for value in (target, *alike)])
-    for container in vm.iterated:
+    for _, container in vm.iterated.values():
+        if container is None:
+            continue
         alike = [target for target in targets if type(getattr(target, "real", None)) is type(container.real)]
         others = [target.source for target in alike if target.real is not container.real]
         groups += [[container.source, source] for source in others]

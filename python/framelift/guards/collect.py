@@ -68,19 +68,6 @@ class Memory:
         return f"{text}, but {', '.join(pairs)} overlap" if pairs else text
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """How much of a ``GuardSet`` there was at some moment."""
-
-    guards: int
-    collected: int
-    distinct: int
-    memory: int
-    bindings: int
-    conditions: int
-    state: _native.TorchState | None
-
-
 def same_guard(left: Guard, right: Guard) -> bool:
     """Whether two guards on one source demand the same.
 
@@ -217,37 +204,6 @@ class GuardSet:
     def require_state(self) -> None:
         """Torch's state of this thread must be at every call what it is now."""
         self.state = torch_state.capture_state()
-
-    def checkpoint(self) -> Checkpoint:
-        """A token for ``rollback``."""
-        return Checkpoint(
-            len(self.guards),
-            len(self.collected),
-            len(self.distinct_groups),
-            len(self.memory_groups),
-            len(self.bindings),
-            len(self.conditions),
-            self.state,
-        )
-
-    def rollback(self, token: Checkpoint) -> None:
-        """Undo everything since ``token`` was given."""
-        while len(self.guards) > token.guards:
-            source, _ = self.guards.pop()
-            known = self._by_source[source]
-            known.pop()
-            if not known:
-                del self._by_source[source]
-        del self.distinct_groups[token.distinct :]
-        del self.memory_groups[token.memory :]
-        for table, size in (
-            (self.collected, token.collected),
-            (self.bindings, token.bindings),
-            (self.conditions, token.conditions),
-        ):
-            while len(table) > size:
-                table.popitem()
-        self.state = token.state
 
     def __str__(self) -> str:
         lines = ["torch state as at capture"] if self.state is not None else []

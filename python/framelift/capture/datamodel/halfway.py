@@ -101,11 +101,9 @@ def next_stored(vm, iterator: OutsideIterator) -> Value | None:
     try:
         items = taken(vm, iterator)
     except IndexError:
-        vm.guards.add(iterator.source, kinds.ItemsLeft(iterator.taken, True))
         iterator.ended = True
         vm.effects.advanced(iterator)
         return None
-    vm.guards.add(iterator.source, kinds.ItemsLeft(iterator.taken, False))
     return items[0] if len(items) == 1 else TupleObject(items)
 
 
@@ -127,12 +125,28 @@ def taken(vm, iterator: OutsideIterator) -> list[Value]:
 
 def check_unchanged(vm, iterator: OutsideIterator) -> None:
     """What is read ahead is what the container held when the segment began."""
+    if id(iterator) not in vm.iterated:
+        vm.iterated[id(iterator)] = (iterator, container_of(iterator))
+    _, container = vm.iterated[id(iterator)]
+    if container is not None and any(
+        getattr(target, "real", None) is container.real for target in vm.effects.targets()
+    ):
+        raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {type(container.real).__name__}")
+
+
+def container_of(iterator: OutsideIterator) -> Lazy | None:
+    """What an iterator takes its items from, where that can change."""
     try:
         container = member(iterator, "container")
     except (KeyError, AttributeError):  # numbers, or the end has been reached
-        return
-    if isinstance(container.real, IMMUTABLE):
-        return
-    if any(getattr(target, "real", None) is container.real for target in vm.effects.targets()):
-        raise Break(reasons.CHANGED_WHILE_ITERATED, f"a {type(container.real).__name__}")
-    vm.iterated.append(container)
+        return None
+    return None if isinstance(container.real, IMMUTABLE) else container
+
+
+def guard_advanced(vm) -> None:
+    """Each iterator has as many items left as were taken, and where the end was met, no more.
+
+    Stated once, at the end of a segment: of all the numbers met on the way the last one holds the others.
+    """
+    for iterator, _ in vm.iterated.values():
+        vm.guards.add(iterator.source, kinds.ItemsLeft(iterator.taken, iterator.ended))
