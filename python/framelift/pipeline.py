@@ -132,6 +132,7 @@ class Compilation:
         try:
             return self.compile(compiled, arguments, failures, offset)
         finally:
+            torch_internals.forget_answers_about_sizes()
             _native.compiling(before)
             lock.release()
 

@@ -64,7 +64,7 @@ _FILES = {
     ),
     "settable_state": "state_items",
     "symbols": (
-        "KeyPath UNBACKED_BINDINGS assume assumption_counts forget_fresh_symbols "
+        "KeyPath UNBACKED_BINDINGS assume assumption_counts forget_answers_about_sizes forget_fresh_symbols "
         "fresh_unbacked_symbols holds_in_range is_unbacked key_steps known_number runtime_asserts "
         "shape_guards symbol_hint symbol_range symbol_values symbolic_data symbolic_expression "
         "symbolic_float symbolic_int unbacked_symbols with_what_is_known"

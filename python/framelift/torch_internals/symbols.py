@@ -133,6 +133,16 @@ def forget_fresh_symbols(shape_env: ShapeEnv) -> None:
     shape_env.ignorable_fresh_unbacked_symbols.clear()
 
 
+_ANSWERS = tuple(member for member in vars(ShapeEnv).values() if hasattr(member, "cache_clear"))
+
+
+def forget_answers_about_sizes() -> None:
+    """Let go of shape environments: caches at methods of the class keep every one alive that
+    was ever asked. One that is asked again finds the answer again."""
+    for method in _ANSWERS:
+        method.cache_clear()
+
+
 def key_steps(path: KeyPath) -> list[tuple[str, Any]]:
     """A path of ``fresh_unbacked_symbols`` as steps: an "item" by index, a "method" without arguments, a
     "number" made of a truth value, a "quotient" by a number."""
