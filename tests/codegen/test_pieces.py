@@ -247,6 +247,27 @@ def test_numbers_that_python_computes(compiled_pieces):
     assert len(compiled_pieces) == 3
 
 
+def test_an_item_of_a_tensor_is_taken_in_its_place(compiled_pieces):
+    """It is no part of what made the tensor, as an item of several results is."""
+
+    def build():
+        weight = torch.ones(3, requires_grad=True)
+
+        def f(x, index):
+            first, second = x.split(3)
+            y = (first * 2).sin().exp()
+            (weight * weight).sum().backward()
+            y.add_(1)
+            index = (index + 1) % 3
+            return y[index].cos().exp().sin(), y[0].cos().exp(), second.sin().exp().cos()
+
+        return Program(f, watch=lambda: (weight, weight.grad))
+
+    index = made(lambda k: torch.tensor([0, k % 3]))
+    check(fresh(build), floats(6), index, **{**STEPS, "calls": 3})
+    assert compiled_pieces
+
+
 def test_draws_keep_their_order(compiled_pieces):
     def f(x):
         a = (torch.rand(3) + x).sin().exp()

@@ -6,7 +6,6 @@ needs no gradient goes anywhere. Random numbers are drawn in the program's order
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from framelift.codegen.pieces import joined, open_sizes, pieces_of, runs_alone
 from framelift.codegen.stages import is_float
 from framelift.graph.failing import place_of
 from framelift.graph.metadata import has_history
-from framelift.graph.nodes import EFFECT, EXAMPLE, tensors_in
+from framelift.graph.nodes import EFFECT, EXAMPLE, is_item, tensors_in
 
 if TYPE_CHECKING:
     from framelift.graph.finished import FinishedGraph
@@ -38,7 +37,7 @@ def by_inputs(graph: FinishedGraph, compile_piece: Compile) -> Runner | None:
         draws = EFFECT in node.meta
         first = max([drawn if draws else 0, *(place.get(item, 0) for item in node.all_input_nodes)])
         fits = (at for at in range(first, len(runs)) if behind[node] in (0, runs[at][0]))
-        home = first if node.target is operator.getitem else next(fits, len(runs))
+        home = first if is_item(node) else next(fits, len(runs))
         if home == len(runs):
             runs.append((behind[node], []))
         runs[home][1].append(node)

@@ -26,6 +26,7 @@ from framelift.graph.nodes import (
     EXAMPLE,
     changes_tensor_state,
     enter_inference_mode,
+    is_item,
     runs_autograd,
     target_name,
     why_not_traced,
@@ -100,9 +101,9 @@ def parts(nodes: list[fx.Node]) -> list[fx.Node | Piece]:
     runs: list[list[fx.Node]] = [[]]
     place: dict[fx.Node, list[fx.Node]] = {}
     for node in nodes:
-        home = place.get(node.args[0]) if node.target is operator.getitem else None
+        home = place.get(node.args[0]) if is_item(node) else None
         if home is not None:
-            home.append(node)  # an item of a result belongs to what made it
+            home.append(node)
         elif runs_alone(node):
             runs += [[node], []]
         else:

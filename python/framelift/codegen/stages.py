@@ -15,7 +15,7 @@ from torch import fx
 
 from framelift import torch_internals
 from framelift.graph.failing import place_of
-from framelift.graph.nodes import EFFECT, EXAMPLE, tensors_in
+from framelift.graph.nodes import EFFECT, EXAMPLE, is_item, tensors_in
 
 
 def is_float(node: fx.Node) -> bool:
@@ -53,6 +53,8 @@ class Order:
 
     def before(self, node: fx.Node) -> list[fx.Node]:
         """The nodes that must come before this one, which is the next in the program's order."""
+        if is_item(node):
+            return list(node.all_input_nodes)
         place = place_of(node)
         written = place.written if place is not None else frozenset()
         tensors = (tensor for item in node.all_input_nodes for tensor in tensors_in(item.meta.get(EXAMPLE)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import keyword
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,6 +93,12 @@ def has_effect(target: Any, result: Any) -> bool:
     name = target_name(target)
     in_place = name.endswith("_") and not name.endswith("__") and not keyword.iskeyword(name[:-1])
     return result is None or in_place or _STATE_CHANGE.search(name) is not None
+
+
+def is_item(node: fx.Node) -> bool:
+    """Whether a node takes a part out of a result of several: an object that has been there since then. (An
+    item of a tensor is a tensor of its own, or a view of what is written by now.)"""
+    return node.target is operator.getitem and not isinstance(node.args[0].meta[EXAMPLE], torch.Tensor)
 
 
 def runs_autograd(node: fx.Node) -> bool:
