@@ -1,6 +1,7 @@
 """Operators that refuse their data when the graph runs: the error is eager's, and so is all that the program
 has done until then."""
 
+import math
 import traceback
 
 import pytest
@@ -262,3 +263,43 @@ def test_gradients_are_not_left_twice():
         found.append(outcome(call, weight, torch.ones(4), BAD))
         assert torch.equal(weight.grad, torch.full((4,), 2.0))
     assert found[0] == found[1]
+
+
+def arithmetic(name):
+    number = {
+        "division": lambda n: 1.0 / (n.item() - 1),
+        "remainder": lambda n: 5.0 % (n.item() - 1),
+        "power": lambda n: (n.item() - 1) ** -0.5,
+        "complex": lambda n: (n.item() - 2) ** 0.5,
+        "root": lambda n: math.sqrt(n.item() - 2),
+        "overflow": lambda n: 10.0 ** (n.item() * 300),
+    }[name]
+
+    def f(x, state, log, n):
+        log.append("before")
+        state.add_(1)
+        try:
+            state.mul_(2)
+            state.copy_((state * number(n)).real)
+        except (ArithmeticError, ValueError) as error:
+            log.append(str(error))
+        state.add_(x.sum())
+        return state.sin()
+
+    return f
+
+
+COUNTS = each(*(torch.tensor(number) for number in (4.0, 3.0, 1.0, 2.0)))
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("size", [3, LARGE])
+@pytest.mark.parametrize("name", ["division", "remainder", "power", "root", "overflow"])
+def test_arithmetic_of_numbers_from_data(name, size, backend):
+    """Python's own arithmetic between writes: it raises where it does, and the handler finds all of them."""
+    options = dict(graphs=None, breaks=None, recompiles=None, calls=4, backend=backend, tolerance=1e-5)
+    check(arithmetic(name), floats(3), zeros(size), [], COUNTS, **options)
+
+
+def test_a_power_that_is_complex():
+    check(arithmetic("complex"), floats(3), zeros(3), [], COUNTS, graphs=None, breaks=None, calls=4)

@@ -1,5 +1,8 @@
 """Semantics of int, float, bool and complex, and how they meet tensors."""
 
+import math
+
+import pytest
 import torch
 
 import framelift
@@ -221,3 +224,55 @@ def test_questions_about_computed_floats_are_answered_for_each():
     with framelift.config.patch(specialize_float=False):
         values = each(0.2, 0.19999999999999998, 0.3, -1.0)
         check(f, floats(2), values, each(1, 2, 3), calls=4, graphs=None, recompiles=None)
+
+
+DIVISIONS = {
+    "/": lambda x, n: x * (12 / n),
+    "//": lambda x, n: x * (12 // n),
+    "%": lambda x, n: x * (12 % n),
+    "divmod": lambda x, n: x * divmod(12, n)[0],
+    "of a size": lambda x, n: x.new_zeros(n).shape[0] // (n - 4) + x,
+    "shift": lambda x, n: x * (1 << (n - 1)),
+    "float": lambda x, n: x * (1.0 / (n * 0.5)),
+}
+
+
+@pytest.mark.parametrize("backend", ["eager", "inductor"])
+@pytest.mark.parametrize("name", DIVISIONS)
+def test_a_divisor_that_changes_is_not_zero(name, backend):
+    """Kernels divide by zero without an error, or end the process."""
+
+    def f(x, log, n):
+        log.append(n)
+        try:
+            return DIVISIONS[name](x, n)
+        except (ZeroDivisionError, ValueError) as error:
+            return type(error), str(error)
+
+    numbers = each(3, 5, 6, 0, 4, 7)
+    check(
+        f,
+        floats(3),
+        [],
+        numbers,
+        calls=6,
+        graphs=None,
+        breaks=None,
+        recompiles=None,
+        backend=backend,
+        tolerance=1e-5,
+    )
+
+
+@pytest.mark.parametrize("name", ["sqrt", "log2", "acos", "asin", "cosh", "sin", "cos", "tan"])
+def test_functions_of_a_float_that_changes_have_a_domain(name):
+    function = getattr(math, name)
+
+    def f(x, a):
+        try:
+            return x * function(a)
+        except (ValueError, OverflowError) as error:
+            return type(error), str(error)
+
+    numbers = each(0.5, 0.25, 0.75, -2.0, 1e5, 0.0, math.inf, 0.6)
+    check(f, floats(3), numbers, calls=8, graphs=None, breaks=None, recompiles=None)

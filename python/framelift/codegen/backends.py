@@ -212,8 +212,11 @@ def compile_graph(backend: Backend, graph: FinishedGraph) -> CompiledGraph:
     except torch_internals.SavedBeforeWritten as error:
         return eager_instead(graph, str(error))
     except Exception as error:
-        if torch_internals.wants_known_floats(error):
-            return divided(backend, graph, "Inductor takes a float that changes for a fact in this graph")
+        floats = any(map(is_float, graph.module.graph.nodes))
+        if floats:  # it may say so by itself, or write code in which they are missing
+            made = divided(backend, graph, "Inductor can't compute with a float that changes in this graph")
+            if made.used == "inductor" or torch_internals.wants_known_floats(error):
+                return made
         if backend.required:
             raise
         if isinstance(error, torch_internals.no_cpp_compiler_errors()):

@@ -21,6 +21,7 @@ import torch
 from torch import fx
 
 from framelift import torch_internals
+from framelift.graph.arithmetic import raising_functions, real_power
 from framelift.graph.assumptions import Assumptions
 from framelift.graph.autograd import ON_FAKES, run_engine, store_gradient
 from framelift.graph.errors import UnsupportedOperator
@@ -76,13 +77,19 @@ if TYPE_CHECKING:
 ASSERT_SCALAR = torch_internals.assert_scalar()
 
 
+def _not_covered(*, only_caught: bool) -> bool:
+    """Who builds a graph of no program has no handlers."""
+    return False
+
+
 class GraphBuilder:
     """One graph in the making. ``check`` has the finished graph verified against its laws.
 
     ``scalar_outputs`` and ``dynamic_outputs`` let numbers from data (``item``) and sizes that depend on data
     (``nonzero``) be symbols; else such calls fail. ``assumed`` knows what is assumed of all symbols.
     ``line_up`` tells the instructions that the program's frames are at, outermost first, and ``is_covered``
-    whether one of them is inside of a block that handles exceptions.
+    whether one of them is inside of a block that handles exceptions; with ``only_caught`` one that may not
+    raise them again.
     """
 
     __slots__ = (
@@ -119,7 +126,7 @@ class GraphBuilder:
         self.parent = parent
         self.in_transform: bool = transforms or (parent is not None and parent.in_transform)
         self.line_up: Callable[[], tuple[tuple[types.CodeType, int], ...]] = tuple
-        self.is_covered: Callable[[], bool] = bool
+        self.is_covered: Callable[..., bool] = _not_covered
         self._lifted: dict[fx.Node, fx.Node] = {}
         if parent is None:
             self._metadata = Metadata(scalar_outputs=scalar_outputs, dynamic_outputs=dynamic_outputs)
@@ -234,12 +241,15 @@ class GraphBuilder:
 
     def data_arithmetic(self, function: Callable[..., Any], args: Sequence[Any]) -> fx.Node:
         """Record ``function(*args)``, which gives a float, on numbers of which only the run knows one."""
+        if function is operator.pow and not (isinstance(args[0], Number) and args[0] > 0):
+            function = real_power
         return self._record_data("call_function", function, tuple(args))
 
     def _record_data(self, kind: str, target: Any, args: tuple[Any, ...]) -> fx.Node:
         """A node with a symbol of its own: algebra over real numbers would compute other floats."""
         symbolic = torch_internals.symbolic_data(self.shape_env)
-        node = self._record(kind, target, args, {}, Answer(symbolic, False, False))
+        answer = Answer(symbolic, False, False, refuses=target in raising_functions())
+        node = self._record(kind, target, args, {}, answer)
         self._symbols.unbacked[torch_internals.symbolic_expression(symbolic)] = node
         return node
 
@@ -302,7 +312,7 @@ class GraphBuilder:
             raise UnsupportedOperator(error, target_name(target), "a number from data inside a transform")
         node = self._graph.create_node(kind, target, self._nodes(args), self._nodes(kwargs))
         node.meta[EXAMPLE] = value
-        covered = answer.refuses and self.is_covered()
+        covered = answer.refuses and self.is_covered(only_caught=target in raising_functions())
         node.meta[PLACE] = Place(self.line_up(), answer.written, answer.refuses, covered, answer.random)
         if answer.writes or answer.random:
             node.meta[EFFECT] = "data"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from framelift import torch_internals
+from framelift.graph.arithmetic import raising_functions
 from framelift.graph.errors import CallFailed, DataDependent, OperatorError, UnsupportedOperator
 from framelift.graph.nodes import enter_inference_mode, exit_inference_mode, target_name, tensors_in
 from framelift.graph.shapes import OpenSizes
@@ -165,6 +166,8 @@ class Metadata:
         except Exception as error:
             torch_internals.forget_fresh_symbols(self.shape_env)
             raise classify(error, name, function) from error
+        if isinstance(value, torch.SymFloat) and torch_internals.unbacked_symbols(value):
+            self._refuses |= function in raising_functions()
         written = self._note_writes(reachable, kwargs) if self._touched else frozenset()
         self.random |= self._drew
         self.refused |= self._refuses

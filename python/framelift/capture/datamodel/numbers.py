@@ -20,6 +20,7 @@ from framelift import torch_internals
 from framelift.capture.datamodel import constants, tensors
 from framelift.capture.exceptions import raised
 from framelift.capture.values import Constant, Symbol, Value
+from framelift.graph.arithmetic import DIVISIONS, DOMAINS, SHIFTS
 from framelift.observe import reasons
 from framelift.observe.errors import Break
 
@@ -48,6 +49,8 @@ def apply(vm, function, *operands: Symbol | Constant) -> Value:
 def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> Value:
     """The shape environment keeps the expression."""
     try:
+        if not is_defined(vm, function, operands):
+            return apply_to_known(vm, function, operands)
         result = function(*(host_number(item) for item in operands))
     except ZeroDivisionError as error:
         raise raised(ZeroDivisionError, *error.args) from None
@@ -61,9 +64,38 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
     return Symbol(result, inputs=inputs_of(operands), concrete=concrete_result(function, operands))
 
 
+def is_defined(vm, function, operands: tuple[Symbol | Constant, ...]) -> bool:
+    """Whether Python has a result for these operands; that it has one is a condition from now on.
+
+    Compiled code does not ask: a division by zero gives infinity there, or ends the process.
+    """
+    if function in DIVISIONS and isinstance(operands[1], Symbol):
+        return holds(vm, operator.ne, operands[1], 0)
+    if function in SHIFTS and isinstance(operands[1], Symbol):
+        return holds(vm, operator.ge, operands[1], 0)
+    if function in DOMAINS:
+        least, greatest = DOMAINS[function]
+        return holds(vm, operator.ge, operands[0], least) and holds(vm, operator.le, operands[0], greatest)
+    return True
+
+
+def holds(vm, relation, value: Symbol, bound: int | float) -> bool:
+    """Whether a symbol is related to a number, which becomes a condition; of numbers from data it is assumed,
+    and the graph checks it."""
+    condition = relation(value.symbolic, bound)
+    if not is_symbolic(condition):
+        return bool(condition)
+    from_data = bool(torch_internals.unbacked_symbols(condition))
+    found = torch_internals.assume(condition) if from_data else bool(condition)
+    vm.graph.assumed.note()
+    return found
+
+
 def apply_to_floats(vm, function, operands: tuple[Symbol | Constant, ...]) -> Value:
     """Comparisons of inputs are conditions, arithmetic is recorded; all else is done now."""
     from_data = any(depends_on_data(item) for item in operands)
+    if not from_data and not is_defined(vm, function, operands):
+        return apply_to_known(vm, function, operands)
     if function in COMPARISONS and not from_data:
         if all(is_plain(item) for item in operands):
             result = function(*(host_number(item) for item in operands))
@@ -73,6 +105,7 @@ def apply_to_floats(vm, function, operands: tuple[Symbol | Constant, ...]) -> Va
     elif from_data and (function in FLOAT_ARITHMETIC or function is operator.pow) and vm.graph.parent is None:
         nodes = tuple(tensors.graph_argument(vm, item) for item in operands)
         node = vm.graph.data_arithmetic(function, nodes)
+        tensors.refuse_late_failure(vm, node, function)
         return Symbol(node.meta["example_value"], node=node)
     elif function in FLOAT_ARITHMETIC or (from_data and function in COMPARISONS):
         concrete = None if from_data else concrete_result(function, operands)
@@ -118,13 +151,15 @@ def is_exact(vm, value: Symbol) -> bool:
 def float_function(vm, function, symbolic, value: Symbol) -> Value:
     """A function of ``math`` from a float to a float; ``symbolic`` does the same to symbolic numbers."""
     from_data = depends_on_data(value)
-    if not from_data and concrete_result(function, (value,)) is None:
+    known = not from_data and concrete_result(function, (value,)) is None
+    if known or not (from_data or is_defined(vm, function, (value,))):
         return apply_to_known(vm, function, (value,))
     if value.cls is int or (value.cls is float and is_exact(vm, value) and not from_data):
         return apply_to_integers(vm, symbolic, (value,))
     if value.cls is not float:
         return apply_to_known(vm, function, (value,))
     node = vm.graph.call_function(symbolic, (tensors.graph_argument(vm, value),))
+    tensors.refuse_late_failure(vm, node, function)
     result = node.meta["example_value"]
     if not is_symbolic(result):
         return apply_to_known(vm, function, (value,))

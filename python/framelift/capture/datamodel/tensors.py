@@ -94,9 +94,14 @@ def run_node(vm, target: object, make) -> Value:
         ) from original
     except UnsupportedOperator as error:
         raise Break(reasons.UNSUPPORTED_OPERATOR, f"{describe(target)}: {error.description}") from error
+    refuse_late_failure(vm, node, target)
+    return node_value(vm, node, node.meta["example_value"])
+
+
+def refuse_late_failure(vm, node: Any, target: object) -> None:
+    """Break before a call that may raise where the program handles it and the graph could not be repeated."""
     if vm.policy.before_failures and vm.graph.fails_too_late(node):
         raise Break(reasons.FAILS_TOO_LATE, describe(target))
-    return node_value(vm, node, node.meta["example_value"])
 
 
 def describe(target: object) -> str:

@@ -10,9 +10,19 @@ from typing import final
 
 from framelift.capture.decode.depths import UNREACHABLE
 from framelift.capture.decode.exception_table import Handler, find_handler
-from framelift.capture.decode.instruction import Instruction, PushExcInfo, WithExceptStart
+from framelift.capture.decode.instruction import (
+    CheckExcMatch,
+    Instruction,
+    PopExcept,
+    PushExcInfo,
+    RaiseVarargs,
+    Reraise,
+    ReturnValue,
+    WithExceptStart,
+)
 from framelift.capture.decode.raw import Position
 
+_ENDS_OTHERWISE = (CheckExcMatch, PopExcept, RaiseVarargs, ReturnValue)
 _PLAIN_FIELDS = frozenset({"name", "operator", "condition", "operation"})
 _COMMON_FIELDS = frozenset(field.name for field in fields(Instruction))
 
@@ -53,17 +63,28 @@ class Decoded:
         """The handler of an exception raised at ``index``; None if that leaves the frame."""
         return find_handler(self.handlers, index)
 
-    def is_handled(self, index: int) -> bool:
+    def is_handled(self, index: int, *, only_caught: bool = False) -> bool:
         """Whether an exception raised at ``index`` comes to a handler of the program's own, an ``except`` or
-        ``finally``: others leave blocks and tidy up, and raise it again."""
+        ``finally``: others leave blocks and tidy up, and raise it again. With ``only_caught`` a ``finally``
+        that raises it again in any case does not count."""
         seen: set[int] = set()
         while (handler := self.handler_for(index)) is not None and handler.target_index not in seen:
             index = handler.target_index
             seen.add(index)
             if isinstance(self.instructions[index], PushExcInfo):
                 index += 1
-                if not isinstance(self.instructions[index], WithExceptStart):
+                tidies_up = isinstance(self.instructions[index], WithExceptStart)
+                if not (tidies_up or (only_caught and self._raises_again(index))):
                     return True
+        return False
+
+    def _raises_again(self, index: int) -> bool:
+        """Whether a handler goes straight on to raise its exception again."""
+        for inst in self.instructions[index:]:
+            if isinstance(inst, Reraise):
+                return True
+            if isinstance(inst, _ENDS_OTHERWISE) or hasattr(inst, "target"):
+                return False
         return False
 
     def __str__(self) -> str:
