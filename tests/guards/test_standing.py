@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import types
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -143,6 +144,62 @@ def test_an_instance_dictionary_made_anew():
     for number in range(50):
         node.__dict__ = {"a": number}
         assert watched.holds(node) == (number == 1)
+
+
+@pytest.mark.parametrize("filling", [FILLING, {}], ids=["remembered", "walked"])
+@pytest.mark.parametrize("by_attribute", [True, False], ids=["attribute", "namespace"])
+def test_who_is_called_when_an_attribute_is_released(by_attribute, filling):
+    """CPython up to 3.12 releases an attribute's old value before it numbers the dictionary's new state."""
+    node = Node()
+    for number in range(40):  # too many to share their names with other instances
+        setattr(node, f"other{number}", number)
+    value = node if by_attribute else vars(node)
+    namespace = InstanceDict(VALUE) if by_attribute else VALUE
+    made = GuardSet()
+    made.add(VALUE, kinds.TypeIs(type(value)))
+    made.add(DictItem(namespace, "a"), kinds.TypeIs(Node))
+    made.collect(DictItem(namespace, "a"))
+    for key in filling:
+        made.add(DictItem(Argument(1, "filling"), key), kinds.TypeIs(int))
+    found = []
+
+    def store(new):
+        node.a = new
+
+    for _ in range(100):  # CPython specialises the store
+        store(Node())
+    tree = build(made, 2).tree
+    for _ in range(4):
+        assert tree.check((value, filling)) == (node.a,)
+        assert (tree.standing is not None) == bool(filling)
+        reference = weakref.ref(node.a, lambda _: found.append(tree.check((value, filling)) == (node.a,)))
+        store(Node())
+        assert reference() is None
+        assert tree.check((value, filling)) == (node.a,)
+    assert found == [True] * 4
+
+
+def test_a_dictionary_whose_table_is_made_anew():
+    """The same state in another table, which CPython does not number anew."""
+
+    class Refusing:
+        def __init__(self, equal_to):
+            self.equal_to = equal_to
+
+        def __hash__(self):
+            return hash(self.equal_to)
+
+        def __eq__(self, other):
+            raise KeyError(other)
+
+    table = {"name": Node()}
+    watched = watch(table, (VALUE, kinds.TypeIs(dict)), (DictItem(VALUE, "name"), kinds.TypeIs(Node)))
+    for count in (10, 100, 1000):
+        with pytest.raises(KeyError):
+            table.update({Refusing("name"): 1} | dict.fromkeys(range(count)))
+        assert watched.holds(table)
+    table["name"] = 1
+    assert not watched.holds(table)
 
 
 def test_a_class_of_the_same_layout():

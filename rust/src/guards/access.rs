@@ -54,6 +54,16 @@ pub enum Access {
     TypeLookup(TypeLookup),
 }
 
+/// An object that another one is fetched from, while standing facts are taken.
+pub struct Parent {
+    pub object: Object,
+    /// The words kept so far imply that it is the same object, not only at the same address.
+    pub firm: bool,
+    /// It is the dictionary of an instance. One that only its place in the tree refers to is nobody's, unless it is
+    /// found there.
+    pub is_namespace: bool,
+}
+
 impl Access {
     /// Reads a description such as `("dict_item", key)`.
     pub fn parse(description: &Bound<'_, PyAny>, builder: &mut Builder) -> PyResult<Self> {
@@ -102,17 +112,26 @@ impl Access {
         )
     }
 
-    /// Whether this fetches an object whose layout follows from where it was found: a class, or a dictionary.
-    pub fn gives_known_layout(&self) -> bool {
-        matches!(self, Self::TypeOf | Self::InstanceDict | Self::OwnInstanceDict)
+    /// Whether this fetches the dictionary of an instance, into which attributes are stored.
+    pub fn gives_namespace(&self) -> bool {
+        matches!(self, Self::InstanceDict | Self::OwnInstanceDict)
     }
 
-    /// Keeps the words that imply that the fetch from `parent` gives `value`, as it did now. `firm` says that
-    /// the words kept so far imply that `parent` is the same object, not only at the same address.
+    /// Whether this fetches an object whose layout follows from where it was found: a class, or a dictionary.
+    pub fn gives_known_layout(&self) -> bool {
+        matches!(self, Self::TypeOf) || self.gives_namespace()
+    }
+
+    /// Keeps the words that imply that the fetch from `parent` gives `value`, as it did now.
     ///
     /// # Safety
     /// `parent` and `value` are live, `value` was just fetched from `parent`, and words may be read from it.
-    pub unsafe fn standing(&self, parent: Object, value: Object, firm: bool, words: &mut Words) -> Stands {
+    pub unsafe fn standing(&self, parent: &Parent, value: Object, words: &mut Words) -> Stands {
+        let &Parent {
+            object: parent,
+            firm,
+            is_namespace,
+        } = parent;
         // SAFETY: the fetch has found a value, so `parent` is of the type whose structure is read, and that type
         // is the first word.
         unsafe {
@@ -121,7 +140,14 @@ impl Access {
             }
             match self {
                 Self::TypeOf => Stands::There,
-                Self::DictItem(_) if words.keep_dict(parent) => Stands::Firm,
+                Self::DictItem(item) if words.keep_dict(parent) => {
+                    if (is_namespace || ffi::Py_REFCNT(parent) > 1)
+                        && let Some(kept) = item.kept_in(parent)
+                    {
+                        words.keep_item(parent, kept.place());
+                    }
+                    Stands::Firm
+                }
                 Self::TypeLookup(_) if words.keep_class(parent) => Stands::Firm,
                 Self::InstanceDict | Self::OwnInstanceDict => {
                     let place = instance_dict_place(parent);

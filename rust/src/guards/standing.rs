@@ -13,7 +13,8 @@
 //!    changed holds it; or it is at the same address and its type, which a guard keeps alive, is read first.
 //! 2. A fact rests on words only if those words can't be as they were after the fact has changed. The state of
 //!    a dictionary and the version of a class have numbers that are never given twice. A pointer alone says
-//!    that the object at an address is wanted there, not that it is the one from before.
+//!    that the object at an address is wanted there, not that it is the one from before. The number of a dictionary
+//!    may come late when an attribute is stored: see `Kept` in `access/lookups.rs`.
 //! 3. An object that a call brings (an argument) is fetched and guarded by each call. If facts stand on it, it is
 //!    *pinned*: the words hold for that object only. So each of many layers that share an entry has words of its
 //!    own, which are found by the first argument that is pinned.

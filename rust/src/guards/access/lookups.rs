@@ -1,7 +1,7 @@
 //! Items of dictionaries and attributes of classes, found by a key; each remembers its last answer.
 
 use crate::guards::build::Builder;
-use crate::guards::lookup::{Lookup, find};
+use crate::guards::lookup::{Lookup, find, table_place};
 use crate::guards::python::{_PyType_Lookup, class_dict, has_flags};
 use crate::guards::versions::dict_version;
 use crate::objects::Object;
@@ -15,9 +15,21 @@ use std::ptr::null_mut;
 pub struct DictItem {
     key: Object,
     hash: ffi::Py_hash_t,
-    /// CPython 3.11 numbers every state of every dictionary: the same number, the same answer.
+    /// CPython numbers every state of every dictionary: the same number, the same answer, but for [`Kept`].
     version: Cell<u64>,
     value: Cell<Object>,
+    kept: Cell<Option<Kept>>,
+}
+
+/// Where a dictionary has a value, for a value whose end may run user code.
+///
+/// CPython up to 3.12 releases what an attribute held before it gives the dictionary the number of its new state
+/// (`STORE_ATTR_WITH_HINT`). Whoever is called by that release must not find the old object under the old number, so
+/// its place is looked at, too. It is a place in the dictionary's table as long as that is the same.
+#[derive(Clone, Copy)]
+pub struct Kept {
+    table: Object,
+    place: *const Object,
 }
 
 /// A name looked up along a class's method resolution order, with the answer of the last time.
@@ -36,6 +48,7 @@ impl DictItem {
             key: builder.keep(key),
             version: Cell::new(0),
             value: Cell::new(null_mut()),
+            kept: Cell::new(None),
         })
     }
 
@@ -50,17 +63,71 @@ impl DictItem {
                 return null_mut();
             }
             let version = dict_version(dict);
-            if version != 0 && version == self.version.get() {
-                return self.value.get();
+            let value = self.value.get();
+            if version != 0
+                && version == self.version.get()
+                && self.kept.get().is_none_or(|kept| kept.holds(dict, value))
+            {
+                return value;
             }
-            let Lookup::Found(value) = find(dict, self.key, self.hash) else {
+            let Lookup::Found(value, place) = find(dict, self.key, self.hash) else {
                 return null_mut();
             };
             self.value.set(value);
             self.version.set(version);
+            self.kept.set(Kept::new(dict, value, place));
             value
         }
     }
+
+    /// Where `dict` keeps the item besides numbering its state, if that must be looked at.
+    ///
+    /// # Safety
+    /// `dict` is a dict or of a subclass and has the item; the thread is attached, with no exception set.
+    pub unsafe fn kept_in(&self, dict: Object) -> Option<Kept> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let Lookup::Found(value, place) = find(dict, self.key, self.hash) else {
+                return None;
+            };
+            Kept::new(dict, value, place)
+        }
+    }
+}
+
+impl Kept {
+    /// `place` is null where `dict` shares its keys with others: the release of such a value finds a new number.
+    unsafe fn new(dict: Object, value: Object, place: *const Object) -> Option<Self> {
+        // SAFETY: a dict and a live value.
+        unsafe {
+            (!place.is_null() && !ends_silently(value)).then(|| Self {
+                table: *table_place(dict),
+                place,
+            })
+        }
+    }
+
+    /// Whether `dict`, in the state of the same number, still has `value` there.
+    #[inline]
+    unsafe fn holds(self, dict: Object, value: Object) -> bool {
+        // SAFETY: a dict; the place is in its table if that is the same.
+        unsafe { *table_place(dict) == self.table && *self.place == value }
+    }
+
+    /// The place, to be read while `dict` has the table that it has now.
+    pub fn place(self) -> *const Object {
+        self.place
+    }
+}
+
+/// Whether an object of this type can't refer to others and nobody can ask to be told of its end.
+///
+/// # Safety
+/// `value` is a live object.
+unsafe fn ends_silently(value: Object) -> bool {
+    // SAFETY: the caller gives a live object, whose type is alive.
+    let class = unsafe { &*ffi::Py_TYPE(value) };
+    class.tp_flags & (ffi::Py_TPFLAGS_HAVE_GC | ffi::Py_TPFLAGS_HEAPTYPE) == 0 && class.tp_weaklistoffset == 0
 }
 
 /// The item of a dictionary under a name; null for a key that is no exact string.
@@ -74,7 +141,7 @@ pub unsafe fn named_item(dict: Object, name: Object) -> Object {
             return null_mut();
         }
         match find(dict, name, ffi::PyObject_Hash(name)) {
-            Lookup::Found(value) => value,
+            Lookup::Found(value, _) => value,
             Lookup::Missing | Lookup::Unknown => null_mut(),
         }
     }
@@ -133,7 +200,7 @@ impl TypeLookup {
             let mut behind = false;
             for index in 0..ffi::PyTuple_GET_SIZE(order) {
                 let base = ffi::PyTuple_GET_ITEM(order, index);
-                if behind && let Lookup::Found(value) = find(class_dict(base.cast()), self.name, hash) {
+                if behind && let Lookup::Found(value, _) = find(class_dict(base.cast()), self.name, hash) {
                     return value;
                 }
                 behind |= base == self.after;

@@ -3,7 +3,7 @@
 use super::remembered::TOO_MANY;
 use super::words::{Stands, Words};
 use super::{Standing, Step, Task};
-use crate::guards::access::Access;
+use crate::guards::access::{Access, Parent};
 use crate::guards::kinds::Guard;
 use crate::guards::tree::{GuardTree, NO_SLOT, Node};
 use crate::guards::watchers;
@@ -100,12 +100,13 @@ impl Taking<'_> {
             Access::Argument(_) | Access::HandledException(_) => Stands::No,
             _ if self.known[node.parent].readable => {
                 self.words.owner = node.parent as u32;
-                let (parent, firm) = (self.values[node.parent], self.known[node.parent].firm);
+                let parent = Parent {
+                    object: self.values[node.parent],
+                    firm: self.known[node.parent].firm,
+                    is_namespace: self.tree.nodes()[node.parent].access.gives_namespace(),
+                };
                 // SAFETY: the parent is readable: firm, or of a type that is checked before.
-                unsafe {
-                    node.access
-                        .standing(parent, self.values[index], firm, &mut self.words)
-                }
+                unsafe { node.access.standing(&parent, self.values[index], &mut self.words) }
             }
             _ => Stands::No,
         }

@@ -1,5 +1,6 @@
 //! Words: places in memory, and what was there when a walk hit.
 
+use crate::guards::lookup::table_place;
 use crate::guards::versions::dict_version_place;
 use crate::guards::watchers;
 use crate::objects::Object;
@@ -126,6 +127,18 @@ impl Words<'_> {
                 self.keep_unless(place, || watchers::watch_dict(dict));
             }
             !place.is_null()
+        }
+    }
+
+    /// The dictionary, whose state is kept, has what it has now at a place in its table.
+    ///
+    /// # Safety
+    /// As for [`Self::keep_dict`], and `place` is in the table of `dict`.
+    pub unsafe fn keep_item(&mut self, dict: Object, place: *const Object) {
+        // SAFETY: the caller's promise. Law 1: the table is the dictionary's, and the place is in that table.
+        unsafe {
+            self.keep_unless(table_place(dict), || watchers::watch_dict(dict));
+            self.keep_unless(place, || watchers::watch_dict(dict));
         }
     }
 
