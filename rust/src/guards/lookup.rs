@@ -233,14 +233,13 @@ pub fn verify(py: Python<'_>) -> PyResult<()> {
         for number in 0..310_i64 {
             let key = make_key(py, number)?;
             let expected = table.get_item(&key)?;
-            // SAFETY: a dict whose keys are built in; attached. A place is in its table.
-            agrees &= match (
-                unsafe { find(table.as_ptr(), key.as_ptr(), key.hash()?) },
-                &expected,
-            ) {
-                (Lookup::Found(value, place), Some(expected)) => {
-                    value == expected.as_ptr() && !place.is_null() && unsafe { *place } == value
-                }
+            // SAFETY: a dict whose keys are built in; attached.
+            let found = unsafe { find(table.as_ptr(), key.as_ptr(), key.hash()?) };
+            agrees &= match (found, &expected) {
+                // SAFETY: a place is in the table.
+                (Lookup::Found(value, place), Some(expected)) => unsafe {
+                    value == expected.as_ptr() && !place.is_null() && *place == value
+                },
                 (Lookup::Missing, None) => true,
                 _ => false,
             };
