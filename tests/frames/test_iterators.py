@@ -65,6 +65,8 @@ def test_what_comes_is_told_at_every_place(make):
             assert next_item(iterator, ahead, part) == item
         with pytest.raises(IndexError):
             next_item(iterator, max(len(expected) - taken, 0), part)
+        with pytest.raises(ValueError, match="not behind"):
+            next_item(iterator, -1, part)
         assert list(iterator) == expected[taken:]
 
 

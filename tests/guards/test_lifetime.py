@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import gc
+import subprocess
 import sys
 import weakref
 
@@ -118,6 +119,39 @@ def test_a_cleared_tree_misses():
     assert answers in ([()], [None])
 
 
+WALK_IN_A_WALK = """
+import gc
+from framelift.guards import GuardSet, build, kinds
+from framelift.guards.sources import Argument, InstanceDict
+
+class Refused(ValueError):
+    "Its instances have no dictionary before something is in it."
+
+class Finalised:
+    def __del__(self):
+        walked.append(tree.check(arguments))
+
+made = GuardSet()
+made.add(InstanceDict(Argument(0, "value")), kinds.DictMissing("name"))
+tree, arguments, walked = build(made, 1).tree, (Refused(),), []
+gc.collect()
+gc.disable()
+held = [{} for _ in range(1000)]  # so that another dictionary is one more object for the collector
+finalised = Finalised()
+finalised.itself = finalised
+del finalised
+gc.set_threshold(1)
+gc.enable()
+assert tree.check(arguments) == ()
+gc.collect()
+assert walked == [()]
+"""
+
+
+def test_the_first_walk_of_a_process_starts_another():
+    subprocess.run([sys.executable, "-c", WALK_IN_A_WALK], check=True, timeout=300)
+
+
 def test_arguments_must_be_as_many_as_bound():
     tree = build(GuardSet(), 2).tree
     assert tree.check((1, 2)) == ()
@@ -141,6 +175,7 @@ def test_descriptions_that_make_no_tree_are_refused():
         ([(-1, ("argument", 0), [("nothing",)], -1)], ValueError),
         ([(-1, ("argument", 0), [("same_as", 1)], -1)], IndexError),
         ([(-1, ("argument", 0), [("type_is", 1)], -1)], TypeError),
+        ([(-1, ("argument", 0), [("items_left", -1, False)], -1)], ValueError),
         ([(-1, ("argument", 0), [], 1)], ValueError),
     ):
         with pytest.raises(error):

@@ -28,6 +28,12 @@ use sequences::sequence_item;
 pub use sequences::storage_type;
 use std::ptr::null_mut;
 
+/// At import: what fetches need besides the objects they are given.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
+    instance_dict::prepare(py);
+    sequences::prepare(py)
+}
+
 /// How to fetch an object from the one at the parent node.
 pub enum Access {
     Argument(usize),

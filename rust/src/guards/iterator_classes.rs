@@ -2,7 +2,8 @@
 //! does with them.
 
 use super::iterators::{
-    Dict, Enumerate, Filter, KINDS, Kind, Map, Next, Part, Range, Sequence, Set, Zip, kind_of, next_of, read,
+    Dict, Enumerate, Filter, KINDS, Kind, Map, Next, Part, Range, Sequence, Set, Zip, kind_of, not_behind,
+    read,
 };
 use crate::objects::{Object, Released};
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyTypeError};
@@ -40,7 +41,7 @@ fn member<'py>(
 /// An object that an iterator refers to: its name, and where it is.
 type Member = (&'static CStr, usize);
 
-/// A class of iterators by an example, its structure, and what capture reads of it. The examples give three items.
+/// A class of iterators by an example, its structure, and what capture reads of it.
 struct Class {
     example: &'static CStr,
     kind: Kind,
@@ -111,7 +112,7 @@ fn verify(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let cls = example.get_type();
         if let Some(members) = members_of(&example, class)? {
             kinds.push((cls.as_ptr() as usize, class.kind));
-            if class.kind == Kind::Composed || gives_what_it_says(&example, class.kind)? {
+            if class.kind == Kind::Composed || gives_what_it_says(&example, class)? {
                 parts.set_item(&cls, members)?;
                 continue;
             }
@@ -165,54 +166,67 @@ fn members_of<'py>(example: &Bound<'py, PyAny>, class: &Class) -> PyResult<Optio
 }
 
 /// Whether reading ahead tells at every place what an iterator, which is used up here, then gives.
-fn gives_what_it_says(example: &Bound<'_, PyAny>, kind: Kind) -> PyResult<bool> {
-    let py = example.py();
-    let parts: &[Part] = match (kind, &*example.get_type().name()?.to_cow()?) {
+fn gives_what_it_says(example: &Bound<'_, PyAny>, class: &Class) -> PyResult<bool> {
+    let parts: &[Part] = match (class.kind, &*example.get_type().name()?.to_cow()?) {
         (Kind::Dict, "dict_keyiterator") => &[Part::Key],
         (Kind::Dict, "dict_valueiterator") => &[Part::Value],
         (Kind::Dict, _) => &[Part::Key, Part::Value],
         _ => &[Part::Whole],
     };
-    let mut told = Vec::new();
-    for taken in 0..=3 {
-        let mut owned = Released::new();
-        for part in parts {
-            for ahead in 0..4 - taken {
+    let another = example.py().eval(class.example, None, None)?;
+    let given: Vec<Bound<'_, PyAny>> = another.try_iter()?.collect::<PyResult<_>>()?;
+    for taken in 0..=given.len() {
+        for ahead in 0..=given.len() - taken {
+            for &part in parts {
                 // SAFETY: a live iterator, whose members are where the structure has them.
-                let found = match unsafe { read(kind, example.as_ptr(), ahead, *part, &mut owned) } {
-                    // SAFETY: a live object.
-                    Next::Item(item) => Some(unsafe { Bound::from_borrowed_ptr(py, item) }),
-                    Next::End => None,
-                    Next::Unknown => return Ok(false),
+                let told = unsafe { told(class.kind, example, ahead as Py_ssize_t, part) };
+                let expected = match (class.kind, given.get(taken + ahead)) {
+                    (Kind::Enumerate, _) => Some((taken + ahead).into_pyobject(example.py())?.into_any()),
+                    (_, Some(item)) if parts.len() == 2 => {
+                        Some(item.get_item(usize::from(part == Part::Value))?)
+                    }
+                    (_, item) => item.cloned(),
                 };
-                told.push((taken + ahead, *part, found));
+                let same = match (told, expected) {
+                    (Ok(Some(told)), Some(expected)) => told.eq(expected)?,
+                    (Ok(None), None) => true,
+                    _ => false,
+                };
+                if !same {
+                    return Ok(false);
+                }
             }
         }
-        // SAFETY: references of this list.
-        unsafe { owned.release() };
-        if taken < 3 {
+        if taken < given.len() {
             example.call_method0("__next__")?;
         }
     }
-    let again = CLASSES.iter().find_map(|class| {
-        let other = py.eval(class.example, None, None).ok()?;
-        other.get_type().is(example.get_type()).then_some(other)
-    });
-    let given: Vec<Bound<'_, PyAny>> = again.map_or(Ok(Vec::new()), |one| one.try_iter()?.collect())?;
-    for (place, part, found) in told {
-        let same = match (kind, found, given.get(place as usize)) {
-            (Kind::Enumerate, Some(number), _) => number.eq(place)?,
-            (_, Some(found), Some(item)) if parts.len() == 2 => {
-                found.eq(item.get_item(usize::from(part == Part::Value))?)?
-            }
-            (_, Some(found), Some(item)) => found.eq(item)?,
-            (_, found, item) => found.is_none() && item.is_none(),
-        };
-        if !same {
-            return Ok(false);
-        }
-    }
     Ok(true)
+}
+
+/// One part of the item `ahead` of the place of `iterator`; None at its end, an error where it can't be told.
+///
+/// # Safety
+/// As for [`read`].
+unsafe fn told<'py>(
+    kind: Kind,
+    iterator: &Bound<'py, PyAny>,
+    ahead: Py_ssize_t,
+    part: Part,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let mut owned = Released::new();
+    // SAFETY: the caller's promise; what is found is held before the references are released.
+    unsafe {
+        let found = match read(kind, iterator.as_ptr(), ahead, part, &mut owned) {
+            Next::Item(item) => Ok(Some(Bound::from_borrowed_ptr(iterator.py(), item))),
+            Next::End => Ok(None),
+            Next::Unknown => Err(PyRuntimeError::new_err(
+                "what the iterator gives next can't be told",
+            )),
+        };
+        owned.release();
+        found
+    }
 }
 
 /// `next_item(iterator, ahead, part)`: what `iterator`, which stays as it is, gives after `ahead` other items.
@@ -223,21 +237,16 @@ fn next_item<'py>(
     ahead: Py_ssize_t,
     part: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let py = iterator.py();
-    let part = Part::named(part)?;
-    let mut owned = Released::new();
-    // SAFETY: a live object; what is found is held before the references are released.
-    unsafe {
-        let found = match next_of(iterator.as_ptr(), ahead, part, &mut owned) {
-            Some(Next::Item(item)) => Ok(Bound::from_borrowed_ptr(py, item)),
-            Some(Next::End) => Err(PyIndexError::new_err("the iterator is at its end")),
-            Some(Next::Unknown) | None => Err(PyRuntimeError::new_err(
-                "what the iterator gives next can't be told",
-            )),
-        };
-        owned.release();
-        found
-    }
+    let (ahead, part) = (not_behind(ahead)?, Part::named(part)?);
+    let Some(kind) = kind_of(iterator.get_type().as_ptr()) else {
+        let class = iterator.get_type();
+        return Err(PyRuntimeError::new_err(format!(
+            "{class} is not an iterator that can be read"
+        )));
+    };
+    // SAFETY: the kind is that of the iterator's exact type.
+    let told = unsafe { told(kind, iterator, ahead, part) }?;
+    told.ok_or_else(|| PyIndexError::new_err("the iterator is at its end"))
 }
 
 /// `advance(iterator, count)`: takes `count` items and drops them. Of an enumeration only the number goes on.

@@ -69,9 +69,22 @@ pub struct Range {
 #[repr(C)]
 pub struct Range {
     pub head: ffi::PyObject,
+    /// The next number.
     pub start: c_long,
     pub step: c_long,
     pub left: c_long,
+}
+
+impl Range {
+    /// The number that is `steps` after the next one; None where there are no more.
+    fn number(&self, steps: Py_ssize_t) -> Option<Py_ssize_t> {
+        #[cfg(not(Py_3_12))]
+        let (taken, left) = (self.index as Py_ssize_t, (self.length - self.index) as Py_ssize_t);
+        #[cfg(Py_3_12)]
+        let (taken, left) = (0, self.left as Py_ssize_t);
+        // What the range has is no longer than a C long.
+        (steps < left).then(|| self.start as Py_ssize_t + (taken + steps) * self.step as Py_ssize_t)
+    }
 }
 
 /// Iterators over the keys, values or items of a dict.
@@ -160,13 +173,10 @@ impl NextItem {
     ) -> PyResult<Self> {
         let kind = kind_of(class.as_ptr())
             .ok_or_else(|| PyTypeError::new_err(format!("{class} is not an iterator that can be read")))?;
-        if ahead < 0 {
-            return Err(PyValueError::new_err("an item ahead is not behind"));
-        }
         Ok(Self {
             class: builder.keep_class(class)?,
             kind,
-            ahead,
+            ahead: not_behind(ahead)?,
             part: Part::named(part)?,
         })
     }
@@ -190,10 +200,18 @@ impl NextItem {
     }
 }
 
+/// A number of items, to be taken before the one that is meant.
+pub fn not_behind(ahead: Py_ssize_t) -> PyResult<Py_ssize_t> {
+    if ahead < 0 {
+        return Err(PyValueError::new_err("an item ahead is not behind"));
+    }
+    Ok(ahead)
+}
+
 /// What an iterator has `ahead` items behind its place; None for one that can't be read.
 ///
 /// # Safety
-/// `iterator` is live; the thread is attached, with no exception set.
+/// `iterator` is live; the thread is attached, with no exception set; `ahead` is not negative.
 pub unsafe fn next_of(iterator: Object, ahead: Py_ssize_t, part: Part, owned: &mut Released) -> Option<Next> {
     // SAFETY: a live object has a type; the kind is that of its exact type.
     unsafe {
@@ -203,7 +221,8 @@ pub unsafe fn next_of(iterator: Object, ahead: Py_ssize_t, part: Part, owned: &m
 }
 
 /// # Safety
-/// `iterator` is live and has the structure of `kind`; the thread is attached.
+/// `iterator` is live and has the structure of `kind`; the thread is attached, with no exception set; `ahead` is not
+/// negative.
 pub unsafe fn read(
     kind: Kind,
     iterator: Object,
@@ -242,7 +261,10 @@ pub unsafe fn read(
                 }
             }
             Kind::Text => text(&*iterator.cast::<Sequence>(), ahead, owned),
-            Kind::Range => range(&*iterator.cast::<Range>(), ahead, owned),
+            Kind::Range => match (*iterator.cast::<Range>()).number(ahead) {
+                Some(number) => new_number(number, owned),
+                None => Next::End,
+            },
             Kind::Dict => dict(&*iterator.cast::<Dict>(), ahead, part),
             Kind::Set => set(&*iterator.cast::<Set>(), ahead),
             Kind::Enumerate => {
@@ -298,35 +320,6 @@ unsafe fn text(iterator: &Sequence, ahead: Py_ssize_t, owned: &mut Released) -> 
         } else {
             Next::End
         }
-    }
-}
-
-#[cfg(not(Py_3_12))]
-unsafe fn range(iterator: &Range, ahead: Py_ssize_t, owned: &mut Released) -> Next {
-    let index = iterator.index as Py_ssize_t + ahead;
-    if index >= iterator.length as Py_ssize_t {
-        return Next::End;
-    }
-    // SAFETY: the thread is attached. The range has this item, which is no longer than a C long.
-    unsafe {
-        new_number(
-            iterator.start as Py_ssize_t + index * iterator.step as Py_ssize_t,
-            owned,
-        )
-    }
-}
-
-#[cfg(Py_3_12)]
-unsafe fn range(iterator: &Range, ahead: Py_ssize_t, owned: &mut Released) -> Next {
-    if ahead >= iterator.left as Py_ssize_t {
-        return Next::End;
-    }
-    // SAFETY: the thread is attached. The range has this item, which is no longer than a C long.
-    unsafe {
-        new_number(
-            iterator.start as Py_ssize_t + ahead * iterator.step as Py_ssize_t,
-            owned,
-        )
     }
 }
 

@@ -37,6 +37,7 @@ use pyo3::prelude::*;
 
 /// Adds this module's classes and functions to `framelift._native`.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    access::prepare(module.py())?;
     lookup::verify(module.py())?;
     versions::probe(module.py())?;
     iterator_classes::register(module)?;

@@ -163,10 +163,11 @@ pub fn descriptor_access(descriptor: &Bound<'_, PyAny>, builder: &mut Builder) -
     if let Some(member) = Member::of(descriptor, builder) {
         return Ok(Access::Member(member));
     }
+    let field_of_named_tuple = descriptor.py().import("_collections")?.getattr("_tuplegetter")?;
     // SAFETY: a live object's type.
     let class = unsafe { &*ffi::Py_TYPE(descriptor.as_ptr()) };
     let is_written_in_c =
-        class.tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 || descriptor.get_type().qualname()? == "_tuplegetter";
+        class.tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 || descriptor.get_type().is(&field_of_named_tuple);
     match class.tp_descr_get {
         Some(get) if is_written_in_c => {
             // SAFETY: the exact type is checked before the structure is read; classes have names.

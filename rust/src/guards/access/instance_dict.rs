@@ -3,6 +3,8 @@
 use crate::guards::python::{_PyObject_GetDictPtr, without_collector};
 use crate::objects::{Object, Released};
 use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
@@ -60,9 +62,15 @@ pub unsafe fn own_instance_dict(object: Object, owned: &mut Released) -> Object 
     }
 }
 
-/// One empty dictionary, made once and never freed.
+static EMPTY: OnceLock<Py<PyDict>> = OnceLock::new();
+
+/// One empty dictionary, never freed; null before [`prepare`].
 fn empty_dict() -> Object {
-    static EMPTY: OnceLock<usize> = OnceLock::new();
-    // SAFETY: called with the thread attached.
-    *EMPTY.get_or_init(|| unsafe { ffi::PyDict_New() } as usize) as Object
+    EMPTY.get().map_or(null_mut(), Py::as_ptr)
+}
+
+/// At import: a walk must not make the dictionary, since a collection could start a finaliser that walks.
+pub fn prepare(py: Python<'_>) {
+    let empty = PyDict::new(py).unbind();
+    EMPTY.get_or_init(|| empty);
 }

@@ -4,20 +4,24 @@ use crate::guards::python::without_collector;
 use crate::objects::{Object, Released};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
 /// `collections.deque`, whose C storage is read also in subclasses.
-fn deque_type(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
+static DEQUE: OnceLock<Py<PyType>> = OnceLock::new();
+
+/// At import: a walk must not look for the class, since that may run Python code.
+pub fn prepare(py: Python<'_>) -> PyResult<()> {
     let class = py.import("collections")?.getattr("deque")?;
-    Ok(class.as_ptr().cast())
+    let class = class.cast_into::<PyType>()?.unbind();
+    DEQUE.get_or_init(|| class);
+    Ok(())
 }
 
-/// The type found once; it is never freed, `collections` holds it.
-pub fn deque() -> *mut ffi::PyTypeObject {
-    static DEQUE: OnceLock<usize> = OnceLock::new();
-    *DEQUE.get_or_init(|| Python::attach(|py| deque_type(py).map_or(0, |class| class as usize)))
-        as *mut ffi::PyTypeObject
+/// The class; null before [`prepare`].
+fn deque() -> *mut ffi::PyTypeObject {
+    DEQUE.get().map_or(null_mut(), |class| class.as_ptr().cast())
 }
 
 /// The C type whose storage an object of `class` has, as far as it is known to run no user code.

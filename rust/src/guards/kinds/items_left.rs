@@ -1,7 +1,7 @@
 //! How many items an iterator of C has left.
 
 use super::{Builder, Description, Kind};
-use crate::guards::iterators::{Next, Part, next_of};
+use crate::guards::iterators::{Next, Part, next_of, not_behind};
 use crate::objects::{Object, Released};
 use pyo3::ffi::Py_ssize_t;
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ impl Kind for ItemsLeft {
     fn parse(description: &Description<'_>, _builder: &mut Builder) -> PyResult<Self> {
         let [at_least, ended] = description.arguments()?;
         Ok(Self {
-            at_least: at_least.extract()?,
+            at_least: not_behind(at_least.extract()?)?,
             ended: ended.extract()?,
         })
     }
