@@ -25,6 +25,17 @@ if importlib.util.find_spec("torch") is None:
         sys.modules[package].__path__ = [str(PYTHON_SOURCES / package.replace(".", "/"))]
 
 
+MANY = 100_000
+"""So many old objects make a collection slow, and most tests ask for one."""
+
+
+def pytest_runtest_teardown() -> None:
+    """What tests and the libraries that they load have left for good is out of the collector's sight."""
+    if len(gc.get_objects(2)) > MANY:
+        gc.collect()
+        gc.freeze()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """One thread, so that sums are equal bit by bit; and collections that skip what the imports have made."""
     torch = sys.modules.get("torch")

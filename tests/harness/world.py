@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -18,14 +17,32 @@ from tests.harness.program import Globals, Program
 from tests.harness.shape import is_atom, is_immutable_container, reachable, shape_of
 
 
+class References:
+    """How often the objects of a call's arguments were referred to before the call."""
+
+    __slots__ = ("before", "objects")
+
+    def __init__(self, arguments: Arguments) -> None:
+        self.objects = countable((arguments.positional, arguments.keywords))
+        self.before = [sys.getrefcount(one) for one in self.objects]
+
+    def changes(self) -> list[tuple[str, int]]:
+        """By how much the count of each differs now."""
+        now = [sys.getrefcount(one) for one in self.objects]
+        return [
+            (type(one).__qualname__, later - earlier)
+            for one, earlier, later in zip(self.objects, self.before, now, strict=True)
+        ]
+
+
 @dataclass(slots=True)
 class Step:
-    """One call: what it was given, what it did, how the reference counts of what it was given changed."""
+    """One call: what it was given, what it did, how often that is referred to (not asked in a last call)."""
 
     arguments: Arguments
     outcome: Outcome
     state: object
-    references: list[tuple[str, int]]
+    references: References | None
     gradients: list[object]
 
 
@@ -55,14 +72,14 @@ class World:
 
         In the last call they are left alone until it has been made, and frames that CPython enters are noted.
         """
-        with contextlib.nullcontext([]) if last else _counted(arguments) as references:
-            seed(index)
-            with self.globals:
-                outcome = observe(
-                    lambda: self.call(*arguments.positional, **arguments.keywords),
-                    self.context(),
-                    last,
-                )
+        references = None if last else References(arguments)
+        seed(index)
+        with self.globals:
+            outcome = observe(
+                lambda: self.call(*arguments.positional, **arguments.keywords),
+                self.context(),
+                last,
+            )
         gradients = self._run_backward(outcome) if self.backward else []
         return Step(arguments, outcome, self.state(), references, gradients)
 
@@ -80,24 +97,6 @@ class World:
     def still_alive(self) -> list[int]:
         """Which of all argument tensors ever given are still alive, by position."""
         return [index for index, reference in enumerate(self.given_tensors) if reference() is not None]
-
-
-@contextlib.contextmanager
-def _counted(arguments: Arguments) -> Iterator[list[tuple[str, int]]]:
-    """Yields a list that is filled, at the end, with how each argument object's reference count has
-    changed."""
-    changes: list[tuple[str, int]] = []
-    objects = countable((arguments.positional, arguments.keywords))
-    before = [sys.getrefcount(one) for one in objects]
-    yield changes
-    after = [sys.getrefcount(one) for one in objects]
-    if after != before:
-        gc.collect()
-        after = [sys.getrefcount(one) for one in objects]
-    changes += [
-        (type(one).__qualname__, later - earlier)
-        for one, earlier, later in zip(objects, before, after, strict=True)
-    ]
 
 
 def countable(roots: object) -> list[object]:
