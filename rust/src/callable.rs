@@ -16,6 +16,7 @@ mod fingerprint;
 mod foreign_tracer;
 pub mod graph_errors;
 mod resume_points;
+mod search;
 mod twin;
 mod type_object;
 
@@ -23,13 +24,14 @@ use crate::cache::Counter;
 use crate::objects::Object;
 pub use bind::Call;
 use bind::Signature;
-pub use call::{Found, Hit, call_function, find_entry, report_graph_error, use_code};
+pub use call::{call_function, report_graph_error, use_code};
 use children::Children;
 pub use children::{child_of, forget_children};
 pub use fingerprint::Question;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use resume_points::ResumePoints;
+pub use search::{Found, Hit, find_entry};
 
 /// The instance. Owned references all, null only where it says so.
 #[repr(C)]

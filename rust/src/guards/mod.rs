@@ -30,7 +30,7 @@ mod tree;
 mod versions;
 mod watchers;
 
-pub use tree::{GuardTree, Outcome};
+pub use tree::GuardTree;
 pub use versions::VERSION_OFFSET;
 
 use pyo3::prelude::*;

@@ -84,29 +84,33 @@ pub enum Answer {
     Unknown,
 }
 
+/// A call of the tree whose walk was remembered.
+pub struct Call<'a> {
+    pub tree: &'a GuardTree,
+    pub arguments: *const Object,
+    /// Have new references on a hit.
+    pub slots: &'a mut [Object],
+    /// Takes references made on the way.
+    pub owned: &'a mut Released,
+}
+
 impl Standing {
-    /// Checks a call; on a hit the slots have new references.
+    /// Checks a call.
     ///
     /// # Safety
-    /// As for [`GuardTree::evaluate`]; the tree is the one whose walk was remembered, and torch's state holds.
+    /// As for [`GuardTree::evaluate`]; torch's state holds.
     #[inline]
-    pub unsafe fn check(
-        &mut self,
-        tree: &GuardTree,
-        arguments: *const Object,
-        slots: &mut [Object],
-        owned: &mut Released,
-    ) -> Answer {
+    pub unsafe fn check(&mut self, call: Call<'_>) -> Answer {
         let epoch = watchers::epoch();
         // SAFETY: the caller's promise.
         unsafe {
             if self.epoch == epoch {
-                return self.check_words::<false>(tree, arguments, slots, owned);
+                return self.check_words::<false>(call);
             }
             if self.generation != watchers::generation() {
                 return Answer::Stale;
             }
-            let answer = self.check_words::<true>(tree, arguments, slots, owned);
+            let answer = self.check_words::<true>(call);
             if matches!(answer, Answer::Hit) {
                 self.epoch = epoch;
                 watchers::in_vain();
@@ -120,13 +124,13 @@ impl Standing {
     /// # Safety
     /// As for [`Self::check`]; the epoch is the one of the last hit unless it is `ALL` words.
     #[inline]
-    unsafe fn check_words<const ALL: bool>(
-        &mut self,
-        tree: &GuardTree,
-        arguments: *const Object,
-        slots: &mut [Object],
-        owned: &mut Released,
-    ) -> Answer {
+    unsafe fn check_words<const ALL: bool>(&mut self, call: Call<'_>) -> Answer {
+        let Call {
+            tree,
+            arguments,
+            slots,
+            owned,
+        } = call;
         let places = if ALL { &self.all } else { &self.unwatched };
         let mut from = 0;
         for step in &self.steps {

@@ -1,4 +1,8 @@
 //! The guard tree: one walk that decides whether an entry may be used and collects what its plan needs.
+//!
+//! Here is what a tree consists of, how it is made and what Python sees of it; `tree/walk.rs` walks it.
+
+mod walk;
 
 use super::access::Access;
 use super::apart::{Apart, ApartDescription};
@@ -7,7 +11,7 @@ use super::conditions::{Condition, Conditions, Symbol};
 use super::distinct::Distinct;
 use super::explain;
 use super::kinds::Guard;
-use super::standing::{Answer, Remembered};
+use super::standing::Remembered;
 use crate::objects::{Object, Released, release_all};
 use crate::torch_abi::{self, TorchState};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
@@ -17,33 +21,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::cell::{Cell, UnsafeCell};
 use std::collections::HashSet;
-use std::mem::MaybeUninit;
-use std::ptr::{null, null_mut};
-
-/// How a walk ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
-    /// Everything holds; the slots have new references.
-    Hit,
-    /// Something does not hold; the slots are null.
-    Miss,
-    /// An exception is set that has nothing to do with guards, such as `MemoryError`.
-    #[allow(dead_code)] // No walk can fail in this way today; callers are ready for one that can.
-    Error,
-}
-
-/// The first thing that did not hold.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// The tree was cleared by the garbage collector.
-    Cleared,
-    State,
-    Fetch(usize),
-    Guard(usize, usize),
-    Distinct(usize),
-    Apart(usize),
-    Condition(usize),
-}
+use std::ptr::null_mut;
+pub use walk::Failure;
 
 pub struct Node {
     pub parent: usize,
@@ -56,11 +35,6 @@ pub struct Node {
 
 /// No slot.
 pub const NO_SLOT: usize = usize::MAX;
-/// Trees of up to this many nodes are walked on the stack alone.
-const NODES_ON_STACK: usize = 96;
-/// Trees with fewer nodes are walked faster than remembered.
-const WORTH_IT: usize = 16;
-
 /// Facts that must hold for an entry, and the objects its plan is given.
 #[pyclass(frozen, module = "framelift._native")]
 pub struct GuardTree {
@@ -182,19 +156,17 @@ impl GuardTree {
     fn check<'py>(&self, arguments: &Bound<'py, PyTuple>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let py = arguments.py();
         let arguments = self.argument_array(arguments)?;
-        // SAFETY: attached. A tuple may be filled while only this function knows it; after a miss it is
-        // dropped with nulls in it, which its destructor takes.
+        let mut slots = vec![null_mut(); self.slot_count];
+        // SAFETY: attached; the caller's tuple holds the arguments. A hit gives the slots references of their own.
         unsafe {
-            let slots =
-                Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(self.slot_count as ffi::Py_ssize_t))?
-                    .cast_into_unchecked::<PyTuple>();
-            let items = &raw mut (*slots.as_ptr().cast::<ffi::PyTupleObject>()).ob_item;
-            let items = std::slice::from_raw_parts_mut(items.cast::<Object>(), self.slot_count);
-            match self.evaluate(arguments, items) {
-                Outcome::Hit => Ok(Some(slots)),
-                Outcome::Miss => Ok(None),
-                Outcome::Error => Err(PyErr::fetch(py)),
+            if !self.evaluate(arguments, &mut slots) {
+                return Ok(None);
             }
+            let found: Vec<_> = slots
+                .iter()
+                .map(|&slot| Bound::from_owned_ptr(py, slot))
+                .collect();
+            PyTuple::new(py, found).map(Some)
         }
     }
 
@@ -207,7 +179,16 @@ impl GuardTree {
         unsafe {
             let report = self.walk(arguments, &mut slots, |failure, values| match failure {
                 None => Ok(None),
-                Some(failure) => explain::report(py, failure, values, self).map(Some),
+                Some(failure) => {
+                    // The report is made of new objects, which may start a collection and its finalisers.
+                    let mut held = Released::new();
+                    for &value in values {
+                        held.push_new(value);
+                    }
+                    let report = explain::report(py, failure, values, self);
+                    held.release();
+                    report.map(Some)
+                }
             });
             release_all(&slots);
             report
@@ -294,46 +275,6 @@ impl GuardTree {
         (!node.access.is_root()).then_some(node.parent)
     }
 
-    /// The node at which a call misses; None where it hits, or where more than one object is concerned.
-    ///
-    /// # Safety
-    /// As for [`Self::evaluate`].
-    pub unsafe fn failing_node(&self, arguments: *const Object) -> Option<usize> {
-        let mut slots = vec![null_mut(); self.slot_count];
-        // SAFETY: the caller's promise; what a hit has put into the slots is released.
-        unsafe {
-            let node = self.walk(arguments, &mut slots, |failure, _| match failure {
-                Some(Failure::Fetch(node) | Failure::Guard(node, _)) => Some(node),
-                _ => None,
-            });
-            release_all(&slots);
-            node
-        }
-    }
-
-    /// The object at a node for a call that this tree need not hold for: null where there is none, or where another
-    /// node would have to be asked. Borrowed, or held by `owned`.
-    ///
-    /// # Safety
-    /// As for [`Self::evaluate`]; there is such a node.
-    pub unsafe fn object_at(&self, node: usize, arguments: *const Object, owned: &mut Released) -> Object {
-        let Node { parent, access, .. } = &self.nodes[node];
-        // SAFETY: the caller's promise. A fetch looks at the type of its parent before it reads it.
-        unsafe {
-            if self.cleared.get() || matches!(access, Access::NamedItem(_)) {
-                return null_mut();
-            }
-            if access.is_root() {
-                return access.fetch(null_mut(), arguments, null(), owned);
-            }
-            let parent = self.object_at(*parent, arguments, owned);
-            if parent.is_null() {
-                return null_mut();
-            }
-            access.fetch(parent, arguments, null(), owned)
-        }
-    }
-
     /// The addresses of all that the tree keeps alive.
     pub fn held(&self) -> HashSet<usize> {
         // SAFETY: the list changes only in `__clear__`; the GIL is held.
@@ -366,191 +307,6 @@ impl GuardTree {
     /// Tensors whose memory must be apart, or overlap.
     pub fn apart(&self) -> &[Apart] {
         &self.apart
-    }
-
-    /// Checks everything for a call with these arguments, and fills `slots` with new references on a hit.
-    ///
-    /// # Safety
-    /// `arguments` points to `argument_count` live objects; the thread is attached, with no exception set;
-    /// the caller holds a reference to this tree. `slots` has `slot_count` places.
-    #[inline]
-    pub unsafe fn evaluate(&self, arguments: *const Object, slots: &mut [Object]) -> Outcome {
-        debug_assert_eq!(slots.len(), self.slot_count);
-        // SAFETY: the caller's promise; what the slots borrow is alive until the walk ends.
-        unsafe {
-            if let Some(outcome) = self.evaluate_standing(arguments, slots) {
-                return outcome;
-            }
-            let hit = self.walk(arguments, slots, |failure, values| {
-                if failure.is_none() && !self.careful && values.len() >= WORTH_IT {
-                    let mut remembered = self.remembered.take().unwrap_or_default();
-                    remembered.remember(self, values);
-                    self.remembered.set(Some(remembered));
-                }
-                failure.is_none()
-            });
-            if hit { Outcome::Hit } else { Outcome::Miss }
-        }
-    }
-
-    /// [`Self::evaluate`] by the standing facts; None where there are none, or where they don't stand any more.
-    ///
-    /// # Safety
-    /// As for [`Self::evaluate`].
-    #[inline]
-    unsafe fn evaluate_standing(&self, arguments: *const Object, slots: &mut [Object]) -> Option<Outcome> {
-        // Taken, so that nobody else uses it should something run after all.
-        let mut remembered = self.remembered.take()?;
-        let state_holds = self.state.as_ref().is_none_or(|state| state.get().holds());
-        let mut owned = Released::new();
-        let answer = if self.cleared.get() || !state_holds {
-            Answer::Miss
-        } else {
-            // SAFETY: the caller's promise.
-            let found = unsafe { remembered.find(arguments) };
-            found.map_or(Answer::Unknown, |standing| {
-                // SAFETY: as above.
-                unsafe { standing.check(self, arguments, slots, &mut owned) }
-            })
-        };
-        let outcome = match answer {
-            Answer::Hit => Some(Outcome::Hit),
-            Answer::Miss => {
-                slots.fill(null_mut());
-                Some(Outcome::Miss)
-            }
-            Answer::Unknown => None,
-            Answer::Changed(node) => {
-                remembered.forget_first(node);
-                None
-            }
-            Answer::Stale => {
-                remembered.drop_first();
-                None
-            }
-        };
-        self.remembered.set(Some(remembered));
-        // SAFETY: attached; the slots have references of their own.
-        unsafe { owned.release() };
-        outcome
-    }
-
-    /// Walks all nodes and gives `finish` the first failure and the objects fetched up to it.
-    ///
-    /// # Safety
-    /// As for [`Self::evaluate`]; without a failure the slots have new references afterwards, with one
-    /// they are null.
-    #[inline]
-    unsafe fn walk<R>(
-        &self,
-        arguments: *const Object,
-        slots: &mut [Object],
-        finish: impl FnOnce(Option<Failure>, &[Object]) -> R,
-    ) -> R {
-        let count = self.nodes.len();
-        if count <= NODES_ON_STACK {
-            let mut values = [MaybeUninit::<Object>::uninit(); NODES_ON_STACK];
-            // SAFETY: the caller's promise.
-            return unsafe { self.walk_in(arguments, slots, values.as_mut_ptr().cast(), finish) };
-        }
-        let mut values = self.scratch.take();
-        values.reserve(count);
-        // SAFETY: the caller's promise; the vector has room for all nodes.
-        let result = unsafe { self.walk_in(arguments, slots, values.as_mut_ptr(), finish) };
-        self.scratch.set(values);
-        result
-    }
-
-    /// [`Self::walk`] with room for the objects of all nodes at `values`.
-    ///
-    /// # Safety
-    /// As for [`Self::walk`].
-    #[inline]
-    unsafe fn walk_in<R>(
-        &self,
-        arguments: *const Object,
-        slots: &mut [Object],
-        values: *mut Object,
-        finish: impl FnOnce(Option<Failure>, &[Object]) -> R,
-    ) -> R {
-        let mut owned = Released::new();
-        let mut fetched = 0;
-        // SAFETY: the caller's promise. Objects are borrowed while nothing can run user code; references
-        // made on the way are released last, when the slots own theirs.
-        unsafe {
-            let failure = self.first_failure(arguments, slots, values, &mut fetched, &mut owned);
-            match failure {
-                None => slots.iter().for_each(|&object| ffi::Py_INCREF(object)),
-                Some(_) => slots.fill(null_mut()),
-            }
-            let result = finish(failure, std::slice::from_raw_parts(values, fetched));
-            owned.release();
-            result
-        }
-    }
-
-    /// # Safety
-    /// As for [`Self::walk`]. Slots are filled with borrowed objects; `fetched` counts the values written.
-    #[inline]
-    unsafe fn first_failure(
-        &self,
-        arguments: *const Object,
-        slots: &mut [Object],
-        values: *mut Object,
-        fetched: &mut usize,
-        owned: &mut Released,
-    ) -> Option<Failure> {
-        if self.cleared.get() {
-            return Some(Failure::Cleared);
-        }
-        if let Some(state) = &self.state
-            && !state.get().holds()
-        {
-            return Some(Failure::State);
-        }
-        let mut first_guard = 0;
-        for (index, node) in self.nodes.iter().enumerate() {
-            // SAFETY: a parent comes before its children, so its value is written and live; `values` has
-            // room for all nodes; a node's guards end within the list of all.
-            unsafe {
-                let parent = if node.access.is_root() {
-                    null_mut()
-                } else {
-                    *values.add(node.parent)
-                };
-                let value = node.access.fetch(parent, arguments, values, owned);
-                if value.is_null() {
-                    return Some(Failure::Fetch(index));
-                }
-                if self.careful {
-                    ffi::Py_INCREF(value);
-                    owned.push(value);
-                }
-                values.add(index).write(value);
-                *fetched = index + 1;
-                let so_far = std::slice::from_raw_parts(values, index + 1);
-                for number in first_guard..node.guards_end {
-                    if !self.guards.get_unchecked(number).holds(value, so_far) {
-                        return Some(Failure::Guard(index, number - first_guard));
-                    }
-                }
-                first_guard = node.guards_end;
-                if node.slot != NO_SLOT {
-                    slots[node.slot] = value;
-                }
-            }
-        }
-        // SAFETY: all nodes are fetched, and their guards hold.
-        let all = unsafe { std::slice::from_raw_parts(values, self.nodes.len()) };
-        if let Some(index) = self.distinct.iter().position(|distinct| !distinct.holds(all)) {
-            return Some(Failure::Distinct(index));
-        }
-        // SAFETY: as above.
-        if let Some(index) = self.apart.iter().position(|apart| unsafe { !apart.holds(all) }) {
-            return Some(Failure::Apart(index));
-        }
-        // SAFETY: as above.
-        unsafe { self.conditions.failed(all) }.map(Failure::Condition)
     }
 
     /// The items of an argument tuple of the right length.
