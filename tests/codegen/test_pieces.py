@@ -51,7 +51,7 @@ OPTIMIZERS = {
     "adamax": lambda p: torch.optim.Adamax(p, lr=0.01),
 }
 PIECES = {"adamw": 2, "adamw foreach": 2, "adamax": 2}
-"""Of the optimizer; else one. The first has all that needs no number from the counters, the second the
+"""Of the optimizer; else one. The first counts, as the numbers that Python takes need it; the second has the
 rest."""
 
 
@@ -244,7 +244,16 @@ def test_numbers_that_python_computes(compiled_pieces):
         return w, first + second, z.clamp(max=second).double().mul(2).add(first)
 
     check(f, floats(3, 3), made(lambda k: torch.tensor(0.5 + k)), **INDUCTOR)
-    assert len(compiled_pieces) == 3
+    assert len(compiled_pieces) == 1
+
+
+def test_a_piece_that_takes_nothing(compiled_pieces):
+    def f(x):
+        number = torch.ones(3).sin().exp().sum().item()
+        return (x * number).sin().exp()
+
+    check(f, floats(3), **INDUCTOR)
+    assert len(compiled_pieces) == 2
 
 
 def test_an_item_of_a_tensor_is_taken_in_its_place(compiled_pieces):
@@ -266,6 +275,21 @@ def test_an_item_of_a_tensor_is_taken_in_its_place(compiled_pieces):
     index = made(lambda k: torch.tensor([0, k % 3]))
     check(fresh(build), floats(6), index, **{**STEPS, "calls": 3})
     assert compiled_pieces
+
+
+def test_lists_of_tensors_in_any_argument():
+    """Of lists that are not the first argument no call for each tensor is made."""
+
+    def f(x, y, counter):
+        number = 1 / (counter.item() + 1)
+        torch._foreach_mul_(self=[x, y], scalar=number)
+        torch._foreach_add_([x, y], [y, x], alpha=number)
+        powers = torch._foreach_pow(number, [x, y])
+        torch._foreach_addcdiv_([x, y], [y, y], powers, [number, 2.0])
+        return x + y, powers
+
+    positive = made(lambda k: torch.linspace(1.0, 2.0 + k, 4))
+    check(f, positive, positive, made(lambda k: torch.tensor(0.5 + k)), **INDUCTOR)
 
 
 def test_draws_keep_their_order(compiled_pieces):

@@ -238,7 +238,7 @@ def divided(backend: Backend, graph: FinishedGraph, reason: str) -> CompiledGrap
     if any(why_not_traced(node) or is_float(node) for node in nodes) and not why_not_in_pieces(graph):
         run = in_pieces(graph, lambda piece: compile_piece(piece).run)
         if run is not None:
-            run = restoring(graph, run, in_order=False)
+            run = restoring_state(graph, restoring_generators(graph, run))
             return CompiledGraph(run, "inductor", f"in pieces, as {reason}")
     return eager_instead(graph, reason)
 

@@ -45,7 +45,7 @@ def by_inputs(graph: FinishedGraph, compile_piece: Compile) -> Runner | None:
         drawn = home if draws else drawn
     outputs = list(graph.module.graph.nodes)[-1]
     found = [*placeholders, *pieces_of([run for _, run in runs], alike=True), outputs]
-    return joined(found, lambda part: piece_runner(part, compile_piece, twice=False))
+    return joined(found, lambda part: piece_runner(part, compile_piece, twice=False)).forward
 
 
 def is_bound(node: fx.Node) -> bool:

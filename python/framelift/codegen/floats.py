@@ -61,15 +61,16 @@ class Floats:
         return made
 
     def _each(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], expected: Any) -> Any:
-        """A call for every item of its lists."""
+        """A call for every item of its lists, the first of which has the tensors whose method it is."""
         named = dict(kwargs)
         args = list(args)
+        if not args or not isinstance(args[0], tuple | list):
+            raise NotATensor(name)
         if name.rstrip("_") in ("addcmul", "addcdiv") and len(args) == 4:
             named["value"] = args.pop()
-        count = len(args[0]) if args and isinstance(args[0], tuple | list) else 0
         made = [
             self._one("call_method", name, [item(arg, place) for arg in args], item_of_each(named, place))
-            for place in range(count)
+            for place in range(len(args[0]))
         ]
         if expected is None:
             return None

@@ -148,10 +148,10 @@ def recorded(piece: Piece, builder: GraphBuilder, inputs: Sequence[fx.Node]) -> 
     floats = [node for node in piece.inputs if is_float(node)]
     values.update(zip((node for node in piece.inputs if not is_float(node)), inputs, strict=False))
     values.update((node, Float(place)) for place, node in enumerate(floats))
-    of_floats = Floats(builder, inputs[-1])
+    of_floats = Floats(builder, inputs[-1]) if floats else None
     for node in piece.nodes:
         args, kwargs = filled((node.args, node.kwargs), values)
-        if any(is_float(item) for item in node.all_input_nodes):
+        if of_floats is not None and any(is_float(item) for item in node.all_input_nodes):
             made = of_floats.call(node, args, kwargs)
         elif node.target is operator.getitem and isinstance(args[0], list):
             made = args[0][args[1]]

@@ -20,13 +20,17 @@ from framelift import torch_internals
 from framelift.codegen.floats import FOREACH
 from framelift.codegen.piece import Compile, Piece, Runner, piece_runner
 from framelift.codegen.stages import in_stages, is_float
+from framelift.codegen.undo import putting_back
 from framelift.graph.autograd import run_engine
+from framelift.graph.failing import place_of
+from framelift.graph.inputs import can_be_put_back
 from framelift.graph.nodes import (
     EFFECT,
     EXAMPLE,
     changes_tensor_state,
     enter_inference_mode,
     is_item,
+    refuses_data,
     runs_autograd,
     target_name,
     why_not_traced,
@@ -34,6 +38,9 @@ from framelift.graph.nodes import (
 
 if TYPE_CHECKING:
     from framelift.graph.finished import FinishedGraph
+
+PART = "framelift_part"
+"""The key of ``fx.Node.meta`` of the number of the part that a node runs."""
 
 FEWEST = 3
 """Pieces of fewer operators run node by node: entering compiled code costs as much as one or two of them."""
@@ -75,24 +82,54 @@ def in_pieces(graph: FinishedGraph, compile_piece: Compile) -> Runner | None:
     found = parts(nodes)
     if not any(isinstance(part, Piece) for part in found):
         return None
-    return joined(found, lambda part: piece_runner(part, compile_piece, twice))
+    return undoing_the_first(
+        graph, found, joined(found, lambda part: piece_runner(part, compile_piece, twice))
+    )
 
 
-def joined(parts: Sequence[fx.Node | Piece], runner: Callable[[Piece], Runner]) -> Runner:
+def joined(parts: Sequence[fx.Node | Piece], runner: Callable[[Piece], Runner]) -> fx.GraphModule:
     """What runs these parts one after the other, pieces by their runners."""
     whole = fx.Graph()
     values: dict[fx.Node, fx.Node] = {}
-    for part in parts:
+    for number, part in enumerate(parts):
         if isinstance(part, fx.Node):
             values[part] = whole.node_copy(part, values.__getitem__)
+            values[part].meta[PART] = number
             continue
         arguments = [values[node] for node in part.inputs]
         result = whole.call_function(runner(part), tuple(arguments))
+        result.meta[PART] = number
         for place, node in enumerate(part.outputs):
             values[node] = whole.call_function(operator.getitem, (result, place))
     module = torch_internals.graph_module(whole, "FrameliftPieces")
     torch_internals.generate_code(module)
-    return module.forward
+    return module
+
+
+def undoing_the_first(
+    graph: FinishedGraph, found: Sequence[fx.Node | Piece], module: fx.GraphModule
+) -> Runner:
+    """What runs the parts of ``module``, and puts back what is written up to the last one that may refuse its
+    data, when one of these raises: CPython then repeats the segment.
+
+    That is little, as floats come early. Where it is not, the inputs stay as they are.
+    """
+    turns = [part.nodes if isinstance(part, Piece) else [part] for part in found]
+    last = max((number for number, nodes in enumerate(turns) if any(map(refuses_data, nodes))), default=-1)
+    places = [place for nodes in turns[: last + 1] for node in nodes if (place := place_of(node)) is not None]
+    storages = frozenset().union(*(place.written for place in places))
+    inputs = {place: list(graph.module.graph.nodes)[place].meta[EXAMPLE] for place in graph.written}
+    written = [place for place, fake in inputs.items() if torch_internals.storage_key(fake) in storages]
+    undoable = can_be_put_back([inputs[place] for place in written])
+    if last < 0 or not undoable or any(place.leaves for place in places):
+        return module.forward
+    nodes = list(module.graph.nodes)
+
+    def is_all(error: Exception) -> bool:
+        position = torch_internals.failing_node(module, error)
+        return position is not None and nodes[position].meta.get(PART, last + 1) <= last
+
+    return putting_back(module.forward, written, is_all)
 
 
 def parts(nodes: list[fx.Node]) -> list[fx.Node | Piece]:
@@ -136,7 +173,10 @@ def work(node: fx.Node) -> int:
     """How many operators a node stands for: one for each tensor, where it takes lists of them."""
     if runs_alone(node):
         return 0
-    return len(node.args[0]) if target_name(node.target).startswith(FOREACH) else 1
+    if not target_name(node.target).startswith(FOREACH):
+        return 1
+    arguments = (*node.args, *node.kwargs.values())
+    return max((len(part) for part in arguments if isinstance(part, tuple | list)), default=1)
 
 
 def runs_alone(node: fx.Node) -> bool:

@@ -4,6 +4,9 @@ An optimizer that asks each parameter's counter for its number would be cut at e
 stay in order is little: a node comes after what it takes, after the writes to the memory it reads or writes,
 before later writes to memory it reads, and draws of random numbers after each other. Everything else is
 free.
+
+Floats come as early as they can, and in front of them only what they need: all else is then one piece, and
+little has been written when Python's arithmetic refuses a number.
 """
 
 from __future__ import annotations
@@ -24,20 +27,26 @@ def is_float(node: fx.Node) -> bool:
 
 
 def in_stages(nodes: Sequence[fx.Node]) -> list[list[fx.Node]]:
-    """The nodes in turns: floats, others, floats, ... Each turn has all that what came before allows."""
+    """The nodes in turns: floats, others, floats, ... Each turn of floats has all that what came before
+    allows, each turn of others only what the next floats need, but for the last one."""
     if not any(map(is_float, nodes)):
         return [list(nodes)]
-    stage: dict[fx.Node, int] = {}
     order = Order()
+    inside = set(nodes)
+    before = {node: [earlier for earlier in order.before(node) if earlier in inside] for node in nodes}
+    stage: dict[fx.Node, int] = {}
+    for node, all_before in before.items():
+        steps = (stage[earlier] + (is_float(node) and not is_float(earlier)) for earlier in all_before)
+        stage[node] = max(steps, default=0)
+    last = max(stage.values())
+    latest = {node: stage[node] if is_float(node) else last for node in nodes}
+    for node in reversed(nodes):
+        for earlier in before[node]:
+            if not is_float(earlier):
+                latest[earlier] = min(latest[earlier], latest[node] - is_float(node))
+    turns: list[list[fx.Node]] = [[] for _ in range(2 * last + 2)]
     for node in nodes:
-        found = 0
-        for earlier in order.before(node):
-            if earlier in stage:
-                found = max(found, stage[earlier] + (is_float(node) and not is_float(earlier)))
-        stage[node] = found
-    turns: list[list[fx.Node]] = [[] for _ in range(2 * max(stage.values(), default=0) + 2)]
-    for node in nodes:
-        turns[2 * stage[node] + (not is_float(node))].append(node)
+        turns[2 * latest[node] + (not is_float(node))].append(node)
     return turns
 
 

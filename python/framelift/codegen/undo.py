@@ -8,7 +8,7 @@ is done for small inputs only (``failing.SMALL``), and only where an operator ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from framelift import torch_internals
@@ -27,13 +27,22 @@ def undoing(graph: FinishedGraph, run: Callable[..., Any], *, in_order: bool) ->
     needed = risk.too_late if in_order else risk.refuses and bool(risk.leaving)
     if not (needed and risk.undoable):
         return run
-    written = graph.written
+    return putting_back(run, graph.written)
+
+
+def putting_back(
+    run: Callable[..., Any], written: Sequence[int], is_all: Callable[[Exception], bool] | None = None
+) -> Callable[..., Any]:
+    """``run``, which puts these inputs back when it raises. ``is_all`` tells of what it raised whether they
+    are all that was written by then; else they stay as they are."""
 
     def run_and_undo(*inputs: Any) -> Any:
         before = [torch_internals.contents_of(inputs[place]) for place in written]
         try:
             return run(*inputs)
         except Exception as error:
+            if is_all is not None and not is_all(error):
+                raise
             for place, contents in zip(written, before, strict=True):
                 torch_internals.put_back(inputs[place], contents)
             raise Undone(str(error)) from error

@@ -31,8 +31,8 @@ from framelift.graph.inputs import (
     GraphInput,
     GraphInputs,
     InputState,
-    are_small,
     as_before,
+    can_be_put_back,
     changes_metadata,
     is_written,
     overlapping_inputs,
@@ -568,6 +568,7 @@ class GraphBuilder:
         drop_unused(self._graph)
         kept = self._inputs.drop_unused()
         written_nodes = {entry.node for entry in written}
+        fakes, reals = [entry.fake for entry in written], [entry.real for entry in written]
         overlap = overlapping_inputs(kept, written_nodes) if written else ()
         # How they overlap is part of what a compiler assumes, so their offsets become conditions.
         self._metadata.offsets_matter |= bool(overlap)
@@ -589,7 +590,9 @@ class GraphBuilder:
             keeps_history=keeps_history,
             operator_count=sum(node.op in ("call_function", "call_method") for node in self._graph.nodes),
             risk=risk_of(
-                self._graph.nodes, self._inputs.storages(), undoable=not changed and are_small(written)
+                self._graph.nodes,
+                self._inputs.storages(),
+                undoable=not changed and can_be_put_back(fakes, reals),
             ),
         )
         if self.check:

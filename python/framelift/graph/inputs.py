@@ -148,11 +148,11 @@ def as_before(entry: GraphInput) -> torch.Tensor:
     )
 
 
-def are_small(written: Sequence[GraphInput]) -> bool:
+def can_be_put_back(fakes: Sequence[torch.Tensor], reals: Sequence[torch.Tensor] | None = None) -> bool:
     """Whether inputs that a graph writes to are so small that they may be copied before, and could be written
-    back after it: autograd does not know that they were written to."""
-    size = sum(entry.real.numel() * entry.real.element_size() for entry in written)
-    return size <= SMALL and not any(has_history(entry.fake) for entry in written)
+    back after it: autograd does not know that they were written to. ``reals`` tell sizes that are open."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in reals or fakes)
+    return size <= SMALL and not any(map(has_history, fakes))
 
 
 def overlapping_inputs(
