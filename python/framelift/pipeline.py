@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 import types
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -112,6 +113,7 @@ class Compilation:
         self.children.clear()
         self.dynamic_sizes.clear()
         self.dynamic_scalars.clear()
+        self.float_changes.clear()
         self.limited.clear()
         self.differing.clear()
 
@@ -256,7 +258,7 @@ class Compilation:
         count("graph_break", reason.title)
         message = f"{reason.title}: {self.name} has {limit} entries; last failed guard: {texts[0]}"
         hints = "".join(f"\n  Hint: {hint}" for hint in reason.hints)
-        logs.say_once("recompiles", (id(compiled), reason.code), message + hints)
+        logs.say_once("recompiles", (weakref.ref(self), reason.code), message + hints)
         return True
 
     def learn(self, compiled: _native.CompiledCallable, arguments: tuple[object, ...], offset: int) -> None:
@@ -395,7 +397,7 @@ class Compilation:
         except Exception as error:
             if config.suppress_errors:
                 count("fallbacks", f"backend {self.backend.name}")
-                logs.say_once("framelift", id(self), str(BackendFailed(self.backend.name, error)))
+                logs.say_once("framelift", weakref.ref(self), str(BackendFailed(self.backend.name, error)))
                 return None
             raise UserBackendError(error) from error
         seconds = time.perf_counter() - started

@@ -355,3 +355,17 @@ def test_fields_of_inline_instances_are_read_without_changing_them():
     assert tree.check((instance,)) is None
     instance.name = MARK
     assert tree.check((instance,)) is not None
+
+
+def test_a_key_is_spelled_by_what_does_not_change():
+    state = sources.Argument(0, "state")
+    keys = {
+        1.0: "1.0",
+        "name": "'name'",
+        (None, int): "(None, int)",
+        torch.nn.Parameter(torch.rand(2, 3)): "<Parameter (2, 3)>",
+        torch.rand(4): "<Tensor (4,)>",
+        Plain(): "<Plain>",
+    }
+    for key, spelled in keys.items():
+        assert str(sources.DictItem(state, key)) == f"state[{spelled}]"

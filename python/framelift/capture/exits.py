@@ -340,9 +340,7 @@ class ExitWriter:
                 self.emit(call(descriptor.__set__, [made], (part,), self))
         self.emit(call(BaseException.__suppress_context__.__set__, [made], (suppress,), self))
         if value.attributes is not None and value.attributes.items:
-            self._fill_attributes(
-                Instance(value.cls) if value.attributes is None else value, made, slots=False
-            )
+            self._fill_attributes(value, made, slots=False)
         return made
 
     def _fill_attributes(self, value: Object, made: Operand, slots: bool = True) -> None:

@@ -303,17 +303,13 @@ def restoring_generators(graph: FinishedGraph, run: Runner) -> Runner:
 
 
 def generators_of(graph: FinishedGraph) -> list[torch.Generator]:
-    """Those that a graph may draw from: what its nodes name, and the default ones of its devices."""
-    found: dict[int, torch.Generator] = {id(torch.default_generator): torch.default_generator}
+    """Those that a graph may draw from: the default ones of its devices. (No argument is a generator.)"""
+    found = dict.fromkeys([torch.default_generator])
     for node in graph.module.graph.nodes:
-        for value in (*node.args, *node.kwargs.values()):
-            if isinstance(value, torch.Generator):
-                found[id(value)] = value
         for tensor in tensors_in(node.meta.get(EXAMPLE)):
             if tensor.device.type == "cuda":
-                generator = torch.cuda.default_generators[tensor.device.index or 0]
-                found[id(generator)] = generator
-    return list(found.values())
+                found[torch.cuda.default_generators[tensor.device.index or 0]] = None
+    return list(found)
 
 
 def restoring_state(graph: FinishedGraph, run: Runner) -> Runner:

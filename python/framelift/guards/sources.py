@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -115,7 +117,23 @@ class DictItem(Link):
     def __str__(self) -> str:
         if isinstance(self.base, InstanceDict) and isinstance(self.key, str):
             return f"{self.base.base}.{self.key}"
-        return f"{self.base}[{self.key!r}]"
+        return f"{self.base}[{spell_key(self.key)}]"
+
+
+PLAIN_KEYS = (str, bytes, int, float, complex, bool, type(None))
+"""Classes of keys that Python itself writes, the same in every process."""
+
+
+def spell_key(key: object) -> str:
+    """A key in a path. What a tensor holds changes, and other objects write themselves as they like."""
+    if type(key) in PLAIN_KEYS:
+        return repr(key)
+    if type(key) is tuple:
+        return f"({', '.join(map(spell_key, key))})"
+    if isinstance(key, type):
+        return key.__qualname__
+    sizes = f" {tuple(key.shape)}" if type(key) in (torch.Tensor, torch.nn.Parameter) else ""
+    return f"<{type(key).__qualname__}{sizes}>"
 
 
 @hashed_once

@@ -430,20 +430,10 @@ ACCUMULATED_LIMIT = reason(
     "All entries of this compiled callable are as many as `config.accumulated_cache_size_limit` allows.",
     "Raise `framelift.config.accumulated_cache_size_limit` if that many variants are wanted.",
 )
-GUARD_FAILS_AT_ONCE = reason(
-    "FL303", "guard-fails-at-once", "A guard fails right after capture",
-    "The function changes what it depends on, or another thread did meanwhile: no call could use the entry.",
-    "Don't change, while the function runs, the object that the guard names.",
-)
 RECOMPILED = reason(
     "FL304", "recompiled", "Recompiled although `config.error_on_recompile` is set",
     "No entry of the compiled function fits this call.",
     "Make the value that the guard names the same for all calls, or a tensor.",
-)
-UNGUARDABLE = reason(
-    "FL305", "unguardable", "Fact that no guard can check",
-    "The result depends on something that can't be checked again before the next call.",
-    "Compute it outside the compiled function and pass it in.",
 )
 CONSTRAINT_VIOLATED = reason(
     "FL306", "constraint-violated", "A size that is marked as open is needed as a fixed one",
@@ -472,10 +462,6 @@ BACKEND_RESULT = reason(
 
 # ---- FL5xx: execution -----------------------------------------------------------------------------------
 
-GRAPH_RAISED = reason(
-    "FL501", "graph-raised", "The graph raised an exception",
-    "Nothing irreversible had run, so CPython repeated the call, which raises the program's own error.",
-)
 INTERNAL_ERROR = reason(
     "FL502", "internal-error", "framelift failed",
     "This is a bug in framelift, not in the program.",

@@ -79,8 +79,6 @@ COMPARE = {
     ">=": (operator.ge, "__ge__", "__le__"),
 }
 
-SEQUENCE_TYPES = (ListObject, TupleObject)
-
 
 def binary(vm, symbol: str, left: Value, right: Value) -> Value:
     """``left symbol right``; a symbol that ends in ``=`` works in place."""
