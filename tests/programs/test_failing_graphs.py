@@ -1,6 +1,7 @@
 """Operators that refuse their data when the graph runs: the error is eager's, and so is all that the program
 has done until then."""
 
+import contextlib
 import math
 import traceback
 
@@ -303,3 +304,32 @@ def test_arithmetic_of_numbers_from_data(name, size, backend):
 
 def test_a_power_that_is_complex():
     check(arithmetic("complex"), floats(3), zeros(3), [], COUNTS, graphs=None, breaks=None, calls=4)
+
+
+def suppressed(x, index):
+    x.add_(1)
+    with contextlib.suppress(IndexError):
+        x.mul_(pick(x, index).sum())
+    return x.sum()
+
+
+def suppressed_around_a_callee(x, index):
+    with contextlib.suppress(IndexError):
+        return with_gradients_off(x, index)
+    return x.sum() * 2
+
+
+def with_gradients_off(x, index):
+    x.add_(1)
+    with torch.no_grad():
+        return pick(x, index).sum()
+
+
+@pytest.mark.parametrize("program", [suppressed, suppressed_around_a_callee])
+def test_large_inputs_in_a_context_that_swallows_the_error(program):
+    bad = torch.tensor([1, LARGE])
+    check(program, made(lambda k: torch.zeros(LARGE)), each(GOOD, bad, GOOD), graphs=None, breaks=None)
+
+
+def test_a_context_that_swallows_nothing_is_no_reason_to_break():
+    check(with_gradients_off, made(lambda k: torch.zeros(LARGE)), each(GOOD, GOOD, GOOD))

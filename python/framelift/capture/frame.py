@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from framelift.capture.decode import decode
+
 if TYPE_CHECKING:
     from framelift.capture.decode import Decoded
+    from framelift.capture.decode.exception_table import Handler
     from framelift.capture.values import FunctionObject, GeneratorObject, Value
 
 
@@ -53,6 +56,19 @@ class Frame:
     def current_index(self) -> int:
         """Index of the instruction being executed."""
         return max(self.index - 1, 0)
+
+    def is_covered(self, *, only_caught: bool) -> bool:
+        """Whether an exception would come to a handler of the program in this frame; with ``only_caught`` to
+        one that may end it there."""
+        return self.decoded.is_handled(self.current_index, self._swallows, only_caught=only_caught)
+
+    def _swallows(self, handler: Handler) -> bool:
+        """Whether the ``__exit__`` of a ``with`` block, which waits on the stack, may end an exception."""
+        leave = self.stack[handler.depth - 1]
+        function = getattr(leave, "function", leave)
+        real = getattr(function, "real", None)
+        code = getattr(function, "code", None) or getattr(real, "__code__", None)
+        return code is None or not decode(code).returns_false
 
     def position(self) -> tuple[str, int, str, tuple]:
         """``(file, line, function, positions)`` of the instruction being executed."""

@@ -131,9 +131,7 @@ class Interpreter:
     def is_covered(self, *, only_caught: bool = False) -> bool:
         """Whether an exception would come to a handler of the program in one of the frames; with
         ``only_caught`` to one that may end it there."""
-        return any(
-            active.decoded.is_handled(active.current_index, only_caught=only_caught) for active in self.frames
-        )
+        return any(active.is_covered(only_caught=only_caught) for active in self.frames)
 
     def look(self, value: Value) -> Value:
         """Open a lazy value."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import CodeType
 from typing import final
@@ -13,6 +13,7 @@ from framelift.capture.decode.exception_table import Handler, find_handler
 from framelift.capture.decode.instruction import (
     CheckExcMatch,
     Instruction,
+    LoadConst,
     PopExcept,
     PushExcInfo,
     RaiseVarargs,
@@ -63,20 +64,35 @@ class Decoded:
         """The handler of an exception raised at ``index``; None if that leaves the frame."""
         return find_handler(self.handlers, index)
 
-    def is_handled(self, index: int, *, only_caught: bool = False) -> bool:
+    def is_handled(
+        self, index: int, swallows: Callable[[Handler], bool], *, only_caught: bool = False
+    ) -> bool:
         """Whether an exception raised at ``index`` comes to a handler of the program's own, an ``except`` or
-        ``finally``: others leave blocks and tidy up, and raise it again. With ``only_caught`` a ``finally``
-        that raises it again in any case does not count."""
+        ``finally``, or that of a ``with`` of which ``swallows`` says so: others tidy up, and raise it again.
+        With ``only_caught`` a ``finally`` that raises it again in any case does not count."""
         seen: set[int] = set()
         while (handler := self.handler_for(index)) is not None and handler.target_index not in seen:
             index = handler.target_index
             seen.add(index)
             if isinstance(self.instructions[index], PushExcInfo):
                 index += 1
-                tidies_up = isinstance(self.instructions[index], WithExceptStart)
-                if not (tidies_up or (only_caught and self._raises_again(index))):
+                if isinstance(self.instructions[index], WithExceptStart):
+                    found = swallows(handler)
+                else:
+                    found = not (only_caught and self._raises_again(index))
+                if found:
                     return True
         return False
+
+    @property
+    def returns_false(self) -> bool:
+        """Whether each ``return`` gives None, or another constant that is false."""
+        pairs = zip((None, *self.instructions), self.instructions, strict=False)
+        return all(
+            isinstance(before, LoadConst) and not before.value
+            for before, inst in pairs
+            if isinstance(inst, ReturnValue)
+        )
 
     def _raises_again(self, index: int) -> bool:
         """Whether a handler goes straight on to raise its exception again."""
