@@ -360,7 +360,8 @@ def test_a_saved_tensor_that_is_written_to():
 
 def test_the_node_of_autograd_is_the_programs():
     compiled = framelift.compile(lambda x: Square.apply(x), backend="eager", fullgraph=True)
-    node = compiled(torch.ones(2, requires_grad=True)).grad_fn
+    result = compiled(torch.ones(2, requires_grad=True))
+    node = result.grad_fn
     assert type(node) is Square._backward_cls
     assert node.saved_tensors[0].shape == (2,)
 

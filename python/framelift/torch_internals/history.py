@@ -117,18 +117,20 @@ def watch_backward(
         context.set_materialize_grads(False)
         return forward(context, *tensors)
 
-    def watched(context: Any, gradients: list[torch.Tensor | None]) -> Any:
+    boxed = getattr(function, "boxed_grads_call", False)  # from some torch on: as one list, which is emptied
+
+    def watched(context: Any, *given: Any) -> Any:
+        gradients = given[0] if boxed else list(given)
         missing = frozenset(number for number in numbers if gradients[number] is None)
         if not missing:
-            return backward(context, gradients)
+            return backward(context, *given)
         for number in missing:
             facts = context._input_metadata[number]
             gradients[number] = torch.zeros(facts.shape, dtype=facts.dtype, device=facts.device)
-        found = list(backward(context, gradients))
+        found = list(backward(context, gradients) if boxed else backward(context, *gradients))
         for edge in unreached(missing):
             found[edge] = None
         return tuple(found)
 
-    assert function.boxed_grads_call  # gradients come as one list
     function.forward, function.backward = staticmethod(without_zeros), staticmethod(watched)
     node.set_materialize_grads(False)

@@ -17,6 +17,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const PLACES: usize = 64;
+/// How many places an answer may be at: a few that fall together do not drive each other out.
+const NEAR: usize = 4;
 
 /// How often everything was forgotten.
 static FORGOTTEN: AtomicUsize = AtomicUsize::new(0);
@@ -42,7 +44,8 @@ struct Place {
     child: Object,
 }
 
-/// Answers, each at the place that its code and argument say; a later one takes the place of an earlier one.
+/// Answers, each at one of the places that its code and argument say, the first that was free; where none was, a
+/// later one takes the place of an earlier one.
 pub struct Children {
     edition: (usize, usize),
     places: [Place; PLACES],
@@ -61,26 +64,26 @@ impl Children {
         })
     }
 
-    fn index(code: Object, first: Object) -> usize {
-        ((code as usize >> 4) ^ (first as usize >> 4).wrapping_mul(0x9E37_79B1)) % PLACES
+    fn near(code: Object, first: Object) -> impl Iterator<Item = usize> {
+        let start = (code as usize >> 4) ^ (first as usize >> 4).wrapping_mul(0x9E37_79B1);
+        (0..NEAR).map(move |step| start.wrapping_add(step) % PLACES)
     }
 
     /// Borrowed, or null.
     fn get(&self, code: Object, first: Object) -> Object {
-        let place = self.places[Self::index(code, first)];
-        if place.code == code && place.first == first {
-            place.child
-        } else {
-            null_mut()
-        }
+        Self::near(code, first)
+            .map(|index| &self.places[index])
+            .find(|place| place.code == code && place.first == first)
+            .map_or(null_mut(), |place| place.child)
     }
 
     /// Takes the child over; what it gives is for the caller to release.
     fn put(&mut self, code: Object, first: Object, child: Object) -> Object {
-        let place = &mut self.places[Self::index(code, first)];
-        let old = place.child;
-        *place = Place { code, first, child };
-        old
+        let is_for_it = |place: &Place| place.child.is_null() || (place.code == code && place.first == first);
+        let near = || Self::near(code, first);
+        let free = near().find(|&index| is_for_it(&self.places[index]));
+        let index = free.or_else(|| near().next()).unwrap_or_default();
+        std::mem::replace(&mut self.places[index], Place { code, first, child }).child
     }
 
     /// The children, borrowed.
