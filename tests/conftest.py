@@ -36,6 +36,11 @@ def pytest_runtest_teardown() -> None:
         gc.freeze()
 
 
+def pytest_sessionfinish() -> None:
+    """Everything can be freed when the process ends: what is not would be reported as leaked."""
+    gc.unfreeze()
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """One thread, so that sums are equal bit by bit; and collections that skip what the imports have made."""
     torch = sys.modules.get("torch")

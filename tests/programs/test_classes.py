@@ -502,3 +502,20 @@ def test_weak_references_from_outside():
         return x * owner.part().size, owner.gone() is None
 
     check(f, floats(2), made(lambda k: Owner(k)), calls=4, graphs=None, recompiles=None)
+
+
+def test_methods_of_c_classes_behind_a_break():
+    """Bound to a class they are made at an exit as CPython makes them."""
+
+    class Keyed(dict):
+        @classmethod
+        def made(cls, keys):
+            return super().fromkeys
+
+    def f(x):
+        y = x + 1
+        make, other = Keyed.made("ab"), float.fromhex
+        framelift.graph_break()
+        return y, make("ab", 1), type(make("ab")), other("0x10")
+
+    check(f, floats(2), graphs=1, breaks=1)

@@ -394,9 +394,10 @@ class ExitWriter:
     def _build_method(self, value: MethodObject) -> Operand:
         function = self.vm.look(value.function)
         if isinstance(function, Constant) and hasattr(type(function.value), "__get__"):
-            return self.emit(
-                call(type(function.value).__get__, [const(function.value)], (value.owner,), self)
-            )
+            known = [const(function.value)]
+            if isinstance(function.value, types.ClassMethodDescriptorType):
+                known.append(const(None))  # it is bound to a class, and not to an object
+            return self.emit(call(type(function.value).__get__, known, (value.owner,), self))
         return self.emit(call(types.MethodType, [], (function, value.owner), self))
 
     def _build_generator(self, value: GeneratorObject) -> Operand:

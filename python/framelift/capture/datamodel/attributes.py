@@ -329,13 +329,8 @@ def find_super(vm, value: SuperObject, name: str) -> Value | None:
     if isinstance(owner, Constant) and owner.value is value.search:
         if type(raw) is types.FunctionType:
             return class_value(vm, value.search, name, raw)
-        if type(raw) is staticmethod or type(raw) in METHOD_TYPES:
-            return (
-                bind(vm, raw, owner, value.search, name, value.start)
-                if type(raw) is staticmethod
-                else Constant(raw)
-            )
-        return bind(vm, raw, owner, value.search, name, value.start)
+        if type(raw) in METHOD_TYPES:
+            return Constant(raw)
     return bind(vm, raw, owner, value.search, name, value.start)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import torch
 
@@ -51,7 +52,7 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
     try:
         if not is_defined(vm, function, operands):
             return apply_to_known(vm, function, operands)
-        result = function(*(host_number(item) for item in operands))
+        result = function(*_as_numbers(operands))
     except ZeroDivisionError as error:
         raise raised(ZeroDivisionError, *error.args) from None
     except torch_internals.data_dependent_errors() as error:
@@ -62,6 +63,14 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
     if not is_symbolic(result):
         return constants.from_host(vm, result)
     return Symbol(result, inputs=inputs_of(operands), concrete=concrete_result(function, operands))
+
+
+def _as_numbers(operands: tuple[Symbol | Constant, ...]) -> list[Any]:
+    """The operands; beside a symbolic int a truth value is a number, which torch's own algebra does not know."""
+    numbers = [host_number(item) for item in operands]
+    if any(isinstance(number, torch.SymBool) for number in numbers):
+        return numbers
+    return [int(number) if isinstance(number, bool) else number for number in numbers]
 
 
 def is_defined(vm, function, operands: tuple[Symbol | Constant, ...]) -> bool:
