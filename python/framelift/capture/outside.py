@@ -180,8 +180,8 @@ def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
         raise real.error
     if cls is Unwritten:
         return real.write()
-    if cls is types.BuiltinFunctionType and is_bound_method(real):
-        return open_bound_builtin(vm, real, source)
+    if cls is types.BuiltinFunctionType and (method := method_behind(real)) is not None:
+        return open_bound_builtin(vm, real, method, source)
     if isinstance(real, IDENTITY_TYPES) or is_graph_callable(real):
         guard_identity(vm, real, source)
         return Constant(real, source)
@@ -223,21 +223,31 @@ def open_new(vm: Interpreter, real: object, cls: type, source: Source) -> Value:
     return Instance(cls, real, source)
 
 
-def is_bound_method(real: types.BuiltinFunctionType) -> bool:
-    """Whether a C function is a method bound to an instance: each access makes another such object."""
-    owner = real.__self__
-    if owner is None or isinstance(owner, (types.ModuleType, type)):
-        return False
-    return isinstance(getattr(type(owner), real.__name__, None), types.MethodDescriptorType)
+def method_behind(real: types.BuiltinFunctionType) -> object | None:
+    """The method of a C class that a C function binds to an object or a class: each access makes another such
+    function. None for other functions."""
+    owner, name = real.__self__, real.__name__
+    if owner is None or isinstance(owner, types.ModuleType):
+        return None
+    if isinstance(owner, type):
+        method = next((vars(cls)[name] for cls in owner.__mro__ if name in vars(cls)), None)
+        return method if isinstance(method, types.ClassMethodDescriptorType) else None
+    method = getattr(type(owner), name, None)
+    return method if isinstance(method, types.MethodDescriptorType) else None
 
 
-def open_bound_builtin(vm: Interpreter, real: types.BuiltinFunctionType, source: Source) -> Value:
-    """A method of a C type bound to an instance: the name is guarded, the instance stays lazy."""
+def open_bound_builtin(
+    vm: Interpreter, real: types.BuiltinFunctionType, method: object, source: Source
+) -> Value:
+    """A bound method of a C type: the name is guarded and what a class is; an instance stays lazy."""
     vm.guards.add(source, kinds.TypeIs(types.BuiltinFunctionType))
     vm.guards.add(Descriptor(source, BUILTIN_NAME, "__name__"), kinds.Equals(real.__name__))
-    owner = Lazy(real.__self__, Descriptor(source, BUILTIN_SELF, "__self__"))
-    vm.guards.add(TypeOf(owner.source), kinds.Is(type(real.__self__)))
-    return MethodObject(Constant(getattr(type(real.__self__), real.__name__)), owner, real, source)
+    owner: Value = Lazy(real.__self__, Descriptor(source, BUILTIN_SELF, "__self__"))
+    if isinstance(method, types.ClassMethodDescriptorType):
+        owner = vm.look(owner)
+    else:
+        vm.guards.add(TypeOf(owner.source), kinds.Is(type(real.__self__)))
+    return MethodObject(Constant(method), owner, real, source)
 
 
 def guard_identity(vm: Interpreter, real: object, source: Source) -> None:

@@ -66,7 +66,7 @@ def apply_to_integers(vm, function, operands: tuple[Symbol | Constant, ...]) -> 
 
 
 def _as_numbers(operands: tuple[Symbol | Constant, ...]) -> list[Any]:
-    """The operands; beside a symbolic int a truth value is a number, which torch's own algebra does not know."""
+    """The operands; beside a symbolic int a truth value is a number, which torch's algebra does not know."""
     numbers = [host_number(item) for item in operands]
     if any(isinstance(number, torch.SymBool) for number in numbers):
         return numbers
