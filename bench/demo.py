@@ -1,8 +1,8 @@
 """The demo: two models nobody wrote for framelift, compiled as they are. ``make demo`` runs it.
 
 BERT (from ``transformers``) and ResNet-50 (from ``torchvision``), with random weights, are compiled by
-framelift
-and by ``torch.compile`` with the same backend, and timed beside eager. Nothing is downloaded.
+framelift and by ``torch.compile`` with the same backend, and timed beside eager: with CUDA where there is a
+GPU, else on the CPU. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -88,12 +88,14 @@ def main() -> int:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.manual_seed(0)
     console = Console()
-    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, backend {options.backend}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    place = torch.cuda.get_device_name() if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+    console.print(f"torch {torch.__version__}, {place}, backend {options.backend}")
     found: dict[str, Figures] = {}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         for build in MODELS:
-            model = build(options.small)
+            model = build(options.small).on(device)
             task = progress.add_task(model.name, total=1)
 
             def say(step: str, task: int = task, name: str = model.name) -> None:

@@ -7,7 +7,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch._inductor import utils as inductor_utils
@@ -15,18 +15,39 @@ from torch.utils import _pytree
 
 import framelift
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A module and the arguments of its calls."""
+    """A module and the arguments of its calls, all on one device."""
 
     name: str
     module: torch.nn.Module
     arguments: tuple = ()
     keywords: Mapping[str, object] = field(default_factory=dict)
+    device: torch.device = CPU
+
+    def on(self, device: torch.device) -> Model:
+        """The same model elsewhere; its module is moved."""
+
+        def moved(value: object) -> object:
+            return value.to(device) if isinstance(value, torch.Tensor) else value
+
+        return replace(
+            self,
+            module=self.module.to(device),
+            arguments=_pytree.tree_map(moved, self.arguments),
+            keywords=_pytree.tree_map(moved, self.keywords),
+            device=device,
+        )
 
     def call(self, module: Callable[..., object]) -> object:
-        return module(*self.arguments, **self.keywords)
+        """The result, when the device has computed it."""
+        result = module(*self.arguments, **self.keywords)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return result
 
 
 @dataclass(slots=True)
