@@ -28,6 +28,7 @@ from functools import partial
 
 from framelift import _native, codegen, torch_internals
 from framelift.capture import Captured, CaptureFailed, Policy, ResumePoint, capture_segment
+from framelift.capture.exceptions import Raised
 from framelift.children import SUSPENDED, Children, key_of
 from framelift.config import config
 from framelift.graph.failing import FailedGraph, Undone
@@ -446,8 +447,16 @@ def attempt(capture: Callable[..., Captured], **options: object) -> Captured | C
         return capture(**options)
     except CaptureFailed as failed:
         if not config.verbose:
-            failed.__traceback__ = failed.error.__traceback__ = None
+            failed.__traceback__ = None
+            forget_frames(failed.error)
         return failed
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Of an exception of capture's own and those that led to it. What the program handles is not touched."""
+    while isinstance(error, (Break, Raised)):
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def may_fail_late(captured: Captured | CaptureFailed) -> bool:

@@ -185,7 +185,6 @@ def test_gradients_turned_on_inside_run_eagerly():
         builder.call_function(torch._C._set_grad_enabled, (True,))
         after = builder.call_method("mul", (x, 3))
         builder.call_function(torch._C._set_grad_enabled, (False,))
-        builder.close()
         graph = builder.finish([before, after])
         torch._C._set_grad_enabled(False)
         compiled = compile_graph(resolve("inductor"), graph)

@@ -59,3 +59,35 @@ def test_an_argument_dies_after_the_call_that_compiled(program):
         assert compiled.entries
     finally:
         gc.enable()
+
+
+def training(x):
+    layer = torch.nn.Linear(4, 4)
+    layer(x).sum().backward()
+    return layer.weight.grad
+
+
+def differentiable(x):
+    return (x * 2).relu().sum()
+
+
+def writing(x):
+    return x.detach().add_(1)
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
+@pytest.mark.parametrize("program", [differentiable, writing, training])
+def test_a_tensor_dies_after_the_call_that_compiled(program, backend):
+    compiled = framelift.compile(program, backend=backend)
+    gc.collect()
+    gc.disable()
+    try:
+        for size in (2, 3, 4):
+            tensor = torch.ones(size, 4, requires_grad=True)
+            alive = weakref.ref(tensor)
+            compiled(tensor)
+            del tensor
+            assert alive() is None
+        assert compiled.entries
+    finally:
+        gc.enable()

@@ -109,6 +109,7 @@ class Interpreter:
         self.effects = EffectLog()
         for table in (self.seen, self.tensors, self.gradients, self.gradient_stores, self.identities):
             table.clear()
+        self.handled = self.handled_at_start = Lazy(None, HandledException())
         self.identity_numbers.clear()
         for _, generator in self.generators:
             generator.frame.generator = None
@@ -263,7 +264,8 @@ class Interpreter:
                         if result is not None:
                             return result
                 except Raised as error:
-                    self.unwind(frame, error)
+                    if not self.unwind(frame, error):
+                        raise
         except Break as error:
             if not error.stack:
                 self.place(error)
@@ -296,7 +298,8 @@ class Interpreter:
                         if result is not None:
                             return result
                 except Raised as error:
-                    self.unwind(frame, error)
+                    if not self.unwind(frame, error):
+                        raise
         except Break as error:
             if not error.stack:
                 self.place(error)
@@ -330,8 +333,11 @@ class Interpreter:
         error.stack = self.positions()
         error.callees = self.driven_callees()
 
-    def unwind(self, frame: Frame, error: Raised) -> None:
-        """Enter the frame's handler for an exception, or raise it on."""
+    def unwind(self, frame: Frame, error: Raised) -> bool:
+        """Enter the frame's handler for an exception; False where there is none, and the caller raises it on.
+
+        Raised from here it would hold this frame, and this frame it, with all that the program was given.
+        """
         index = frame.current_index
         if not error.stack:
             self.place(error)
@@ -344,12 +350,13 @@ class Interpreter:
                 error.value.slots[CONTEXT] = self.context()
         handler = frame.decoded.handler_for(index)
         if handler is None:
-            raise error
+            return False
         del frame.stack[handler.depth :]
         if handler.lasti:
             frame.stack.append(Constant(index))
         frame.stack.append(error.value)
         frame.index = handler.target_index
+        return True
 
     def context(self) -> Value:
         """What an exception raised now gets as its context; at the start nobody looks at it for that."""
@@ -374,7 +381,10 @@ class Interpreter:
             raise raised(ValueError, "generator already executing")
         if generator.finished:
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    del error  # see `unwind`
             generator.returned = Constant(None)
             return None
         frame = generator.frame
@@ -383,8 +393,8 @@ class Interpreter:
         try:
             if error is None:
                 frame.stack.append(sent)
-            else:
-                self.unwind(frame, error)
+            elif not self.unwind(frame, error):
+                raise error
             result = self.run(frame)
         except Raised as raised_error:
             generator.finished = True
@@ -395,6 +405,7 @@ class Interpreter:
                 raise raised(RuntimeError, "generator raised StopIteration") from None
             raise
         finally:
+            del error
             generator.running = False
             frame.handled = self.handled if self.handled is not outer else None
             self.handled = outer

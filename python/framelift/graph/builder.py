@@ -553,7 +553,7 @@ class GraphBuilder:
 
     def finish(self, outputs: Sequence[fx.Node], *, keeps_history: bool = False) -> FinishedGraph:
         """The graph with these outputs, as a tuple; the builder takes no more calls afterwards."""
-        self.close()
+        self._leave_contexts()
         self._write_checks()
         writes = self._metadata.written
         changed = [entry for entry in self._inputs if changes_metadata(entry, writes, self.shape_env)]
@@ -601,6 +601,11 @@ class GraphBuilder:
         return finished
 
     def close(self) -> None:
-        """Leave what recorded calls have entered on this thread and not left; safe to call twice."""
+        """Leave what recorded calls have entered on this thread and not left, and let go of the program's
+        tensors; safe to call twice."""
+        self._leave_contexts()
+        self._inputs.forget()
+
+    def _leave_contexts(self) -> None:
         while self._open_contexts:
             exit_inference_mode(self._open_contexts.pop())

@@ -74,6 +74,10 @@ class GraphInputs:
     def __iter__(self) -> Iterator[GraphInput]:
         return iter(self._entries)
 
+    def forget(self) -> None:
+        """Let go of the objects met at capture."""
+        self._entries = []
+
     def add(self, entry: GraphInput) -> None:
         """Another input, the placeholder of which is there."""
         self._entries.append(entry)
