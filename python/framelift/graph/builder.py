@@ -529,7 +529,7 @@ class GraphBuilder:
         it."""
         if self._metadata.offsets_matter:
             for entry in self._inputs:
-                if isinstance(entry.real, torch.Tensor) and entry.real.layout is torch.strided:
+                if entry.before is not None and entry.fake.layout is torch.strided:
                     self._symbols.require_offset(entry.fake, entry.source)
             self._metadata.offsets_matter = False
         return collect_conditions(self.shape_env, self._symbols)

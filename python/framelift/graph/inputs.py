@@ -10,7 +10,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -50,7 +50,10 @@ class InputState:
 
 @dataclass(frozen=True, slots=True)
 class GraphInput:
-    """An input: its placeholder, where it comes from, the object met at capture, and how its fake came in."""
+    """An input: its placeholder, where it comes from, the object met at capture, and how its fake came in.
+
+    ``real`` is None once the graph has been made.
+    """
 
     node: fx.Node
     source: Source
@@ -75,8 +78,8 @@ class GraphInputs:
         return iter(self._entries)
 
     def forget(self) -> None:
-        """Let go of the objects met at capture."""
-        self._entries = []
+        """Let go of the objects met at capture; their fakes stay, and where they come from."""
+        self._entries = [replace(entry, real=None) for entry in self._entries]
 
     def add(self, entry: GraphInput) -> None:
         """Another input, the placeholder of which is there."""
